@@ -1,0 +1,27 @@
+"""Watch how every neuron of an implicit neural representation paints its pixels, while it trains."""
+
+from xinc_pl.callbacks import ContributionCanvas, XINCCallback
+from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics, dissect
+from xinc_pl.data import Collage, Image, Video
+from xinc_pl.frames import Frame, Instance
+from xinc_pl.models import FFN, NeRV
+from xinc_pl.training import ImageINR, VideoINR
+
+__all__ = [
+    "FFN",
+    "Canvas",
+    "Collage",
+    "ContributionCanvas",
+    "DissectionError",
+    "Frame",
+    "Image",
+    "ImageINR",
+    "Instance",
+    "LayerCanvas",
+    "LayerStatistics",
+    "NeRV",
+    "Video",
+    "VideoINR",
+    "XINCCallback",
+    "dissect",
+]

@@ -1,0 +1,1 @@
+"""Pure functions from canvases to small results."""

@@ -1,0 +1,81 @@
+"""A fixed sample of a layer's contribution maps, and the layer's total (Fig. 3, 11)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from xinc_pl.canvas import LayerCanvas, LayerStatistics
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class CanvasSample:
+    """Some maps of a layer in units of its mean magnitude, which makes them comparable over a training.
+
+    Between the first step and the end magnitudes grow by up to two orders, so that one absolute colour scale would
+    leave most pictures black or saturated. The unit is kept, so that nothing is lost.
+
+    Attributes:
+        layer: The layer's name.
+        num_neurons: Of the whole layer.
+        neuron_kind: What the layer's neurons are, and how the labels are to be read.
+        neurons: int64 (n,), indices of the sample, ascending.
+        labels: What to call them: the index, or input and output channel of a kernel.
+        maps: Float32 (n, H, W), signed, over ``unit``.
+        total: Float32 (H, W), sum of all neurons' magnitudes over its mean: 1 is an average pixel.
+        unit: Mean of abs(M) over all neurons and pixels of the layer. 0 if all maps are zero.
+        num_zero_maps: How many of the layer's neurons have a map that is zero everywhere.
+    """
+
+    layer: str
+    num_neurons: int
+    neuron_kind: str
+    neurons: npt.NDArray[np.int64]
+    labels: tuple[str, ...]
+    maps: Floats
+    total: Floats
+    unit: float
+    num_zero_maps: int
+
+
+def sample_neurons(num_neurons: int, num_sampled: int, seed: int) -> npt.NDArray[np.int64]:
+    """Ascending indices of at most ``num_sampled`` of ``num_neurons`` neurons, always the same for one seed."""
+    order = torch.randperm(num_neurons, generator=torch.Generator().manual_seed(seed))
+    return np.sort(order[:num_sampled].numpy())
+
+
+def canvas_sample(canvas: LayerCanvas, statistics: LayerStatistics, num_sampled: int, seed: int) -> CanvasSample:
+    """Sample the maps of one layer.
+
+    Args:
+        canvas: The layer's canvas.
+        statistics: The layer's statistics.
+        num_sampled: How many neurons; all of them if the layer has fewer.
+        seed: Decides which ones.
+    """
+    neurons = sample_neurons(canvas.num_neurons, num_sampled, seed)
+    num_pixels = canvas.size[0] * canvas.size[1]
+    unit = float(statistics.total.sum()) / (canvas.num_neurons * num_pixels)
+    divisor = unit or 1.0
+    return CanvasSample(
+        layer=canvas.name,
+        num_neurons=canvas.num_neurons,
+        neuron_kind="inputs" if len(canvas.neuron_shape) == 1 else "kernels (input→output channel)",
+        neurons=neurons,
+        labels=tuple(neuron_label(int(neuron), canvas.neuron_shape) for neuron in neurons),
+        maps=(canvas.maps(torch.from_numpy(neurons)) / divisor).cpu().numpy(),
+        total=(statistics.total / (divisor * canvas.num_neurons)).float().numpy(),
+        unit=unit,
+        num_zero_maps=int(statistics.zero_map.sum()),
+    )
+
+
+def neuron_label(neuron: int, neuron_shape: tuple[int, ...]) -> str:
+    """What to call a neuron: ``12``, or ``3→41`` for the kernel from input channel 3 to output channel 41."""
+    if len(neuron_shape) == 1:
+        return str(neuron)
+    source, destination = divmod(neuron, neuron_shape[1])
+    return f"{source}→{destination}"

@@ -1,0 +1,19 @@
+"""Dissect a network while it trains, in this project or in any other: add one of these to the trainer."""
+
+from xinc_pl.callbacks.base import XINCCallback
+from xinc_pl.callbacks.board import DissectedFrame
+from xinc_pl.callbacks.checkpoint import LastCheckpoint
+from xinc_pl.callbacks.contribution_canvas import ContributionCanvas
+from xinc_pl.callbacks.outputs import Outputs
+from xinc_pl.callbacks.reconstruction import ReconstructionWriter
+from xinc_pl.callbacks.summary import RunSummary
+
+__all__ = [
+    "ContributionCanvas",
+    "DissectedFrame",
+    "LastCheckpoint",
+    "Outputs",
+    "ReconstructionWriter",
+    "RunSummary",
+    "XINCCallback",
+]

@@ -1,0 +1,97 @@
+"""The canvas itself, layer by layer."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from xinc_pl.analysis.canvas_sample import canvas_sample
+from xinc_pl.callbacks.base import XINCCallback
+from xinc_pl.callbacks.board import DissectedFrame
+from xinc_pl.callbacks.outputs import Outputs
+from xinc_pl.canvas import Convention
+from xinc_pl.frames import Frame
+
+
+class ContributionCanvas(XINCCallback):
+    """Shows contribution maps of a fixed sample of neurons, and their layer's total (Fig. 3, 11).
+
+    Logs for every layer the picture ``xinc/contribution_canvas/<layer>/maps``, with target and reconstruction, and
+    the scalars ``mean_magnitude`` (mean of abs(M)), ``zero_maps`` (neurons whose map is zero everywhere) and
+    ``completeness_error`` (the self-check: what all contributions add up to, against what the next layer received).
+    Maps, total and neurons are kept in ``maps_epoch_*.npz``.
+
+    Args:
+        num_neurons: How many neurons of each layer to show.
+        at_epochs: Dissect after these epochs; 0 is before the first step. The end of the training is always
+            dissected.
+        every_n_epochs: Dissect after every so many epochs as well.
+        frames: Indices of the frames to dissect, or, in code, Frames. The first one by default.
+        layers: Names of the layers to look at. All by default.
+        convention: ``paper``, or ``released`` for the formulas of the authors' code.
+        network: The network: a module, or its path within the LightningModule. By default the LightningModule is
+            asked (``xinc_network()``).
+        seed: Decides which neurons are shown.
+        on_error: When an analysis fails during the training: ``warn`` and go on, or ``raise``.
+        name: What tags and files are called; ``contribution_canvas`` by default.
+    """
+
+    def __init__(
+        self,
+        num_neurons: int = 16,
+        at_epochs: Sequence[int] = (0, 1, 3, 10, 30, 100, 300, 1000),
+        every_n_epochs: int | None = None,
+        frames: list[int] | list[Frame] | None = None,
+        layers: list[str] | None = None,
+        convention: Convention = "paper",
+        network: str | nn.Module | None = None,
+        seed: int = 0,
+        on_error: Literal["warn", "raise"] = "warn",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(at_epochs, every_n_epochs, frames, layers, convention, network, seed, on_error, name)
+        if not 1 <= num_neurons <= 100:
+            raise ValueError(f"ContributionCanvas: num_neurons is {num_neurons}; it must be from 1 to 100")
+        self.num_neurons = num_neurons
+
+    def analyse(self, frames: Sequence[DissectedFrame], layers: Sequence[str], outputs: Outputs) -> None:
+        """Draw every layer of every frame."""
+        # Imported when it is needed: matplotlib takes a second, which --help should not.
+        from xinc_pl.plots.contribution_canvas import draw_contribution_canvas
+
+        for dissected in frames:
+            frame = dissected.frame
+            for layer in layers:
+                canvas = dissected.canvas[layer]
+                sample = canvas_sample(canvas, dissected.statistics(layer), self.num_neurons, self.seed)
+                picture = draw_contribution_canvas(
+                    sample,
+                    None if frame.target is None else _picture(frame.target),
+                    _picture(dissected.reconstruction),
+                    epoch=outputs.epoch,
+                    psnr=dissected.psnr,
+                    frame_name=frame.name if outputs.several_frames else "",
+                )
+                outputs.image(layer, "maps", picture, frame.index)
+                outputs.scalars(
+                    layer,
+                    {
+                        "mean_magnitude": sample.unit,
+                        "zero_maps": sample.num_zero_maps,
+                        "completeness_error": canvas.completeness_error,
+                    },
+                    frame.index,
+                )
+                outputs.arrays(
+                    layer,
+                    "maps",
+                    {"neurons": sample.neurons, "maps": sample.maps, "total": sample.total, "unit": sample.unit},
+                    frame.index,
+                )
+
+
+def _picture(image: Tensor) -> npt.NDArray[np.float32]:
+    """(3, H, W) to (H, W, 3)."""
+    return image.float().cpu().permute(1, 2, 0).numpy()

@@ -1,0 +1,109 @@
+"""Where results go: TensorBoard, every logger's scalars, and files."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file under another name and rename it, so that it is never seen half-written.
+
+    Args:
+        path: The file; its folder is made.
+        write: Gets the open file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_png(path: Path, pixels: Pixels) -> None:
+    """Write an image (H, W, 3) of bytes."""
+    write_aside(path, lambda file: Image.fromarray(pixels).save(file, format="PNG"))
+
+
+def tensorboard_loggers(trainer: Trainer) -> list[TensorBoardLogger]:
+    """All of a trainer's loggers that can show pictures."""
+    return [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """One callback's way out, at one moment of the training.
+
+    Tags are ``xinc/<name>/<layer>/<quantity>``, followed by ``/frame_0007`` where there are several frames. Files
+    mirror the tag and end in ``_epoch_0030``.
+
+    Args:
+        trainer: Knows the loggers.
+        name: The callback's.
+        directory: Files go below it.
+        epoch: Completed epochs.
+        step: As for Lightning's own curves.
+        several_frames: Whether tags tell the frame.
+    """
+
+    trainer: Trainer
+    name: str
+    directory: Path
+    epoch: int
+    step: int
+    several_frames: bool
+
+    def tag(self, layer: str, quantity: str, frame: int | None = None) -> str:
+        """The tag of a quantity; ``frame`` is the frame's index, None for what concerns them all."""
+        tag = f"xinc/{self.name}/{layer}/{quantity}"
+        return f"{tag}/frame_{frame:04d}" if self.several_frames and frame is not None else tag
+
+    def image(self, layer: str, quantity: str, pixels: Pixels, frame: int | None = None) -> None:
+        """Log a picture (H, W, 3) to TensorBoard, and write it as PNG."""
+        tag = self.tag(layer, quantity, frame)
+        for logger in tensorboard_loggers(self.trainer):
+            logger.experiment.add_image(tag, pixels, self.step, dataformats="HWC")
+        write_png(self._file(tag, ".png"), pixels)
+
+    def scalars(self, layer: str, values: Mapping[str, float], frame: int | None = None) -> None:
+        """Log numbers by quantity to every logger."""
+        metrics = {self.tag(layer, quantity, frame): value for quantity, value in values.items()}
+        for logger in self.trainer.loggers:
+            logger.log_metrics(metrics, self.step)
+
+    def arrays(
+        self, layer: str, quantity: str, arrays: Mapping[str, npt.ArrayLike], frame: int | None = None
+    ) -> None:
+        """Write arrays by name to an ``.npz`` file."""
+        path = self._file(self.tag(layer, quantity, frame), ".npz")
+        named = {key: np.asarray(value) for key, value in arrays.items()}
+        write_aside(path, lambda file: np.savez_compressed(file, allow_pickle=False, **named))
+
+    def flush(self) -> None:
+        """Let TensorBoard see all of it now."""
+        for logger in tensorboard_loggers(self.trainer):
+            logger.experiment.flush()
+
+    def _file(self, tag: str, suffix: str) -> Path:
+        return self.directory / f"{tag.removeprefix('xinc/')}_epoch_{self.epoch:04d}{suffix}"
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

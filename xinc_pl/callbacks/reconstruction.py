@@ -1,0 +1,69 @@
+"""Writes what the network makes of its frames."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from PIL import Image
+from torch import Tensor
+
+from xinc_pl.callbacks.outputs import Pixels, write_aside, write_png
+
+
+class ReconstructionWriter(BasePredictionWriter):
+    """Writes the frames of ``predict`` as PNG, and those of a video also as one GIF.
+
+    They go to ``reconstruction/`` in the run's folder.
+
+    Args:
+        frames_per_second: Speed of the GIF.
+    """
+
+    def __init__(self, frames_per_second: float = 10.0) -> None:
+        super().__init__(write_interval="epoch")
+        if frames_per_second <= 0:
+            raise ValueError(f"ReconstructionWriter: frames_per_second is {frames_per_second}; it must be positive")
+        self.frames_per_second = frames_per_second
+        self._directory: Path | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the folder."""
+        del pl_module, stage
+        self._directory = Path(trainer.log_dir or trainer.default_root_dir) / "reconstruction"
+
+    def write_on_epoch_end(
+        self, trainer: Trainer, pl_module: LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]
+    ) -> None:
+        """Write the frames of (numbers, frames) pairs, as ``predict_step`` returns them."""
+        del pl_module, batch_indices
+        assert self._directory is not None, "setup comes first"
+        frames = {
+            int(number): _bytes(frame)
+            for numbers, batch in predictions
+            for number, frame in zip(numbers, batch, strict=True)
+        }
+        for number, pixels in sorted(frames.items()):
+            write_png(self._directory / f"frame_{number:04d}.png", pixels)
+        if len(frames) > 1 and trainer.world_size == 1:
+            write_gif(self._directory / "video.gif", [frames[number] for number in sorted(frames)], self.frames_per_second)
+        rank_zero_info(f"wrote {len(frames)} frames to {self._directory}")
+
+
+def write_gif(path: Path, frames: Sequence[Pixels], frames_per_second: float) -> None:
+    """Write frames (H, W, 3) as an endless GIF."""
+    pictures = [Image.fromarray(frame) for frame in frames]
+    options: dict[str, Any] = {"duration": round(1000 / frames_per_second), "loop": 0}
+    write_aside(
+        path,
+        lambda file: pictures[0].save(file, format="GIF", save_all=True, append_images=pictures[1:], **options),
+    )
+
+
+def _bytes(frame: Tensor) -> Pixels:
+    values = (frame.clamp(0, 1) * 255).round().to(torch.uint8)
+    return np.ascontiguousarray(values.permute(1, 2, 0).cpu().numpy())

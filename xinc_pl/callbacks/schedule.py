@@ -1,0 +1,36 @@
+"""At which epochs to dissect."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Completed epochs after which something is due; epoch 0 is before the first step.
+
+    Args:
+        at_epochs: Single epochs.
+        every_n_epochs: Every multiple of this, if given.
+
+    Raises:
+        ValueError: An epoch is negative, or the interval is less than one.
+    """
+
+    at_epochs: tuple[int, ...]
+    every_n_epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        negative = [epoch for epoch in self.at_epochs if epoch < 0]
+        if negative:
+            raise ValueError(f"at_epochs has {negative[0]}; epochs count from 0, which is before the first step")
+        if self.every_n_epochs is not None and self.every_n_epochs < 1:
+            raise ValueError(f"every_n_epochs is {self.every_n_epochs}; give 1 or more, or null for at_epochs alone")
+
+    @classmethod
+    def of(cls, at_epochs: Sequence[int], every_n_epochs: int | None) -> "Schedule":
+        """A schedule from arguments of a callback."""
+        return cls(tuple(sorted(set(at_epochs))), every_n_epochs)
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether something is due after ``epoch`` epochs."""
+        return epoch in self.at_epochs or (self.every_n_epochs is not None and epoch % self.every_n_epochs == 0)

@@ -1,0 +1,18 @@
+"""The core: record a network on a frame, and say how much each neuron contributes to each pixel."""
+
+from xinc_pl.canvas.canvas import Canvas, LayerCanvas, dissect
+from xinc_pl.canvas.errors import DissectionError
+from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, contribution_rule
+from xinc_pl.canvas.statistics import LayerStatistics
+
+__all__ = [
+    "CONVENTIONS",
+    "Canvas",
+    "ContributionRule",
+    "Convention",
+    "DissectionError",
+    "LayerCanvas",
+    "LayerStatistics",
+    "contribution_rule",
+    "dissect",
+]

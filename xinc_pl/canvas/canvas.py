@@ -1,0 +1,231 @@
+"""Dissect a network: contribution maps of every neuron of every layer, made when they are asked for."""
+
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import xinc_pl.canvas.convolution
+import xinc_pl.canvas.linear  # noqa: F401 - both register their rules
+from xinc_pl.canvas.chain import Layer, read_chain
+from xinc_pl.canvas.errors import DissectionError
+from xinc_pl.canvas.recording import record, undisturbed
+from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, rule_for
+from xinc_pl.canvas.statistics import LayerStatistics, stream_layer_statistics
+
+_MAX_COMPLETENESS_ERROR = 1e-4
+
+
+class LayerCanvas:
+    """The contribution maps of one layer's neurons.
+
+    Attributes:
+        name: The layer's name.
+        neuron_shape: A neuron's index runs over these axes, the last one fastest: (inputs,) for a linear layer,
+            (input channels, output channels) for a convolution.
+        size: Height H and width W of a map.
+        completeness_error: Largest difference between what all contributions add up to (through the layer's
+            activation) and what the next layer really received, over the largest magnitude of the latter.
+    """
+
+    def __init__(self, rule: ContributionRule) -> None:
+        self._rule = rule
+        self.name = rule.layer.name
+        self.neuron_shape = rule.neuron_shape
+        self.size = rule.size
+        self.completeness_error = _completeness_error(rule)
+
+    def __repr__(self) -> str:
+        return f"LayerCanvas({self.name!r}, {self.num_neurons} neurons, {self.size[0]}x{self.size[1]})"
+
+    @property
+    def num_neurons(self) -> int:
+        """How many neurons the layer has."""
+        return math.prod(self.neuron_shape)
+
+    def maps(self, neurons: Sequence[int] | Tensor | None = None, per_output: bool = False) -> Tensor:
+        """Signed contribution maps, on the network's device.
+
+        Args:
+            neurons: Indices of the neurons, in any order; all of them by default.
+            per_output: Keep what each neuron adds to each output apart.
+
+        Returns:
+            Float32 (n, H, W), or (n, C, H, W) per output.
+
+        Raises:
+            ValueError: There is no such neuron.
+        """
+        indices = self._indices(neurons)
+        with undisturbed(_NO_NETWORK):
+            if per_output:
+                return self._rule.per_output(indices)
+            maps = torch.empty(len(indices), *self.size, device=indices.device)
+            places = torch.empty(self.num_neurons, dtype=torch.int64, device=indices.device)
+            places[indices] = torch.arange(len(indices), device=indices.device)
+            for chunk in self._rule.chunks(indices):
+                maps[places[chunk.neurons]] = chunk.spread(chunk.values)
+        return maps
+
+    def magnitudes(self, neurons: Sequence[int] | Tensor | None = None) -> Tensor:
+        """Absolute values of ``maps``, which all statistics use: float32 (n, H, W)."""
+        return self.maps(neurons).abs_()
+
+    def stream(self, neurons: Sequence[int] | Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Go through the magnitudes of all neurons in bounded memory.
+
+        Yields:
+            Neurons, int64 (n,), and their magnitudes, float32 (n, H, W). Every neuron comes once, in no fixed order.
+        """
+        chunks = self._rule.chunks(self._indices(neurons))
+        while True:
+            with undisturbed(_NO_NETWORK):
+                chunk = next(chunks, None)
+                if chunk is None:
+                    return
+                magnitudes = chunk.spread(chunk.values.abs())
+            yield chunk.neurons, magnitudes
+
+    def statistics(self) -> LayerStatistics:
+        """Statistics over all neurons of the layer."""
+        with undisturbed(_NO_NETWORK):
+            return stream_layer_statistics(self._rule, self.num_neurons)
+
+    def _indices(self, neurons: Sequence[int] | Tensor | None) -> Tensor:
+        device = self._rule.layer.weight.device
+        if neurons is None:
+            return torch.arange(self.num_neurons, device=device)
+        indices = torch.as_tensor(neurons, dtype=torch.int64, device=device).reshape(-1)
+        if not len(indices):
+            raise ValueError(f"{self.name}: no neurons were asked for; give at least one index")
+        if not (0 <= int(indices.min()) and int(indices.max()) < self.num_neurons):
+            raise ValueError(f"{self.name} has neurons 0 to {self.num_neurons - 1}; got {indices.tolist()}")
+        if len(indices.unique()) != len(indices):
+            raise ValueError(f"{self.name}: a neuron was asked for twice in {indices.tolist()}")
+        return indices
+
+
+class Canvas(Mapping[str, LayerCanvas]):
+    """The implicit neural canvas of one frame: a mapping from layer name to its canvas, input side first.
+
+    Attributes:
+        output: What the network returned, detached.
+        skipped: Layers that cannot be dissected, with the reason.
+        convention: The formulas followed.
+    """
+
+    def __init__(
+        self, layers: Mapping[str, LayerCanvas], output: Tensor, skipped: Mapping[str, str], convention: Convention
+    ) -> None:
+        self._layers = dict(layers)
+        self.output = output
+        self.skipped = MappingProxyType(dict(skipped))
+        self.convention = convention
+
+    def __getitem__(self, name: str) -> LayerCanvas:
+        if name not in self._layers:
+            raise KeyError(f"there is no layer {name!r}; there are {', '.join(self._layers)}")
+        return self._layers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._layers)
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __repr__(self) -> str:
+        return f"Canvas({', '.join(f'{layer.name}: {layer.num_neurons}' for layer in self._layers.values())})"
+
+
+def dissect(
+    network: nn.Module,
+    inputs: Tensor,
+    *,
+    size: tuple[int, int] | None = None,
+    convention: Convention = "paper",
+    output: str | int | None = None,
+) -> Canvas:
+    """Dissect a network on one frame.
+
+    The network is called once and recorded. It, its mode, and the process's random state come back as they were.
+
+    Args:
+        network: A module that is a chain of layers.
+        inputs: What it is called with: coordinates of all pixels, row by row (H * W, 2); or a time (1,).
+        size: Height and width of the image. May be left out where the output is one, (1, C, H, W).
+        convention: ``paper``, or ``released`` for the formulas of the authors' code, which differ in linear layers.
+        output: Which entry of the network's output is the image, where that is a dict or a tuple.
+
+    Returns:
+        A mapping from layer name to ``LayerCanvas``.
+
+    Raises:
+        DissectionError: The network is no chain of layers, or the contributions do not add up to what it computed.
+        ValueError: An argument does not fit.
+    """
+    if convention not in CONVENTIONS:
+        raise ValueError(f"convention is {convention!r}; choose from {', '.join(CONVENTIONS)}")
+    with undisturbed(network):
+        network = _in_full_precision(network)
+        parameter = next(network.parameters(), None)
+        device = inputs.device if parameter is None else parameter.device
+        result, calls = record(network, inputs.to(device).clone())
+        image = _select(result, output)
+        if not torch.isfinite(image).all():
+            raise DissectionError("the network's output is NaN or infinite: there is nothing to dissect")
+        size = _image_size(image) if size is None else (int(size[0]), int(size[1]))
+        chain = read_chain(image, calls, getattr(network, "layer_names", {}))
+        layers = {
+            layer.name: _checked(LayerCanvas(rule_for(layer, chain.layers[index + 1 :], size, convention)), layer)
+            for index, layer in enumerate(chain.layers)
+        }
+    return Canvas(layers, image.detach(), chain.skipped, convention)
+
+
+_NO_NETWORK = nn.Identity()
+
+
+def _in_full_precision(network: nn.Module) -> nn.Module:
+    """The network itself, or a float32 copy of one with half precision weights, whose sums would not be exact."""
+    if all(parameter.dtype not in (torch.float16, torch.bfloat16) for parameter in network.parameters()):
+        return network
+    return copy.deepcopy(network).float()
+
+
+def _select(result: Any, output: str | int | None) -> Tensor:  # noqa: ANN401 - whatever a network returns
+    if output is not None:
+        try:
+            result = result[output]
+        except (KeyError, IndexError, TypeError) as error:
+            raise ValueError(f"the network's output has no entry {output!r}: it is a {type(result).__name__}") from error
+    if not isinstance(result, Tensor):
+        keys = f" with {', '.join(map(repr, result))}" if isinstance(result, Mapping) else ""
+        raise ValueError(
+            f"the network returns a {type(result).__name__}{keys}; say with output=... which entry is the image"
+        )
+    return result
+
+
+def _image_size(image: Tensor) -> tuple[int, int]:
+    if image.ndim == 4:
+        return image.shape[2], image.shape[3]
+    raise ValueError(f"the network's output of shape {tuple(image.shape)} does not tell the image's size; give size=")
+
+
+def _completeness_error(rule: ContributionRule) -> float:
+    received = rule.layer.received
+    difference = (rule.layer.replay(rule.output_sum()) - received).abs().max()
+    return float(difference / received.abs().max().clamp_min(torch.finfo(received.dtype).tiny))
+
+
+def _checked(canvas: LayerCanvas, layer: Layer) -> LayerCanvas:
+    if not canvas.completeness_error <= _MAX_COMPLETENESS_ERROR:
+        raise DissectionError(
+            f"the contributions in {layer.name} add up to something else than what came after it (relative error "
+            f"{canvas.completeness_error:.2g}): something between it and the next layer was not recorded"
+        )
+    return canvas

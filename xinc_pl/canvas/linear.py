@@ -1,0 +1,62 @@
+"""Contributions in a linear layer: its neurons are its inputs."""
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from xinc_pl.canvas.chain import Layer
+from xinc_pl.canvas.errors import DissectionError
+from xinc_pl.canvas.rules import ContributionRule, Convention, MapChunk, contribution_rule, split
+
+
+@contribution_rule(F.linear)
+class LinearRule(ContributionRule):
+    """M_i(p) = o_i(p) * sum_j w_ij (Eq. 1).
+
+    The released code adds each neuron's share of the bias, and applies the activation in hidden layers:
+    f(o_i(p) * sum_j w_ij + (1/m) sum_j b_j), with m neurons.
+    """
+
+    def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention) -> None:
+        super().__init__(layer, later, size, convention)
+        num_pixels = size[0] * size[1]
+        inputs = layer.input.reshape(-1, layer.input.shape[-1])
+        if len(inputs) != num_pixels:
+            raise DissectionError(
+                f"the layer {layer.name} received {len(inputs)} pixels, but the size {size[0]}x{size[1]} has "
+                f"{num_pixels}; pass the coordinates of all pixels, row by row, and their size"
+            )
+        self.inputs = inputs
+        self.neuron_shape = (inputs.shape[1],)
+        self.weight_sums = layer.weight.double().sum(0).to(inputs.dtype)
+        self.bias_sum = self.weight_sums.new_zeros(()) if layer.bias is None else layer.bias.double().sum()
+
+    def chunks(self, neurons: Tensor) -> Iterator[MapChunk]:
+        """Maps of ``neurons``, one multiplication per value."""
+        for part in split(neurons, len(self.inputs)):
+            maps = self.inputs.T[part] * self.weight_sums[part, None]
+            if self.convention == "released":
+                maps = self._released(maps, self.bias_sum)
+            yield MapChunk(part, maps.view(len(part), *self.size))
+
+    def per_output(self, neurons: Tensor) -> Tensor:
+        """o_i(p) * w_ij, not summed over j: (n, outputs, H, W)."""
+        products = self.layer.weight.T[neurons][:, :, None] * self.inputs.T[neurons][:, None, :]
+        if self.convention == "released" and self.layer.bias is not None:
+            products = self._released(products, self.layer.bias[:, None])
+        return products.view(len(neurons), -1, *self.size)
+
+    def output_sum(self) -> Tensor:
+        """sum_i o_i w_ij + b_j, in float64 before it is rounded."""
+        bias = None if self.layer.bias is None else self.layer.bias.double()
+        return F.linear(self.layer.input.double(), self.layer.weight.double(), bias).to(self.layer.input.dtype)
+
+    def zero_inputs(self) -> Tensor:
+        """Whether o_i is zero at every pixel."""
+        return (self.inputs == 0).all(0)
+
+    def _released(self, products: Tensor, bias: Tensor) -> Tensor:
+        """Each neuron's share of the bias added, and the activation of a hidden layer applied."""
+        shared = products + (bias / self.neuron_shape[0]).to(products.dtype)
+        return self.layer.activation(shared) if self.later else shared

@@ -1,0 +1,155 @@
+"""The command line: one LightningCLI, with the bundled configurations by name."""
+
+import importlib
+import inspect
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jsonargparse import ActionConfigFile, Namespace
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+
+# Short class names on the command line are those of imported classes.
+import xinc_pl
+import xinc_pl.callbacks
+import xinc_pl.data
+import xinc_pl.models
+import xinc_pl.training  # noqa: F401
+from xinc_pl.callbacks import ReconstructionWriter, RunSummary
+from xinc_pl.training import NonFiniteLossError
+
+_LINKS = {
+    "data.size": ("model.init_args.size", "model.init_args.network.init_args.size"),
+    "data.num_frames": ("model.init_args.num_frames",),
+}
+"""What the data know, so that nobody has to type it twice."""
+
+
+def bundled_configs() -> dict[str, Path]:
+    """Configurations that come with the package, by name without suffix."""
+    package = Path(__file__).parent
+    folders = [package / "configs"]
+    if (package.parent / "pyproject.toml").is_file():  # a clone
+        folders.append(package.parent / "configs")
+    return {path.stem: path for folder in reversed(folders) for path in sorted(folder.glob("*.yaml"))}
+
+
+class BundledConfigFile(ActionConfigFile):
+    """``--config`` that takes a path, or the name of a bundled configuration."""
+
+    def __call__(
+        self, parser: Any, cfg: Any, values: str, option_string: str | None = None  # noqa: ANN401 - jsonargparse's
+    ) -> None:
+        """Apply the configuration that ``values`` names."""
+        super().__call__(parser, cfg, str(_find_config(values)), option_string)
+
+
+def _find_config(name: str) -> Path:
+    if Path(name).is_file():
+        return Path(name)
+    bundled = bundled_configs()
+    if name.removesuffix(".yaml") in bundled:
+        return bundled[name.removesuffix(".yaml")]
+    raise TypeError(f"config {name!r} is neither a file nor bundled; bundled are {', '.join(sorted(bundled))}")
+
+
+class XINCCommandLine(LightningCLI):
+    """``fit``, ``validate``, ``test`` and ``predict``, whatever the model and the data."""
+
+    def __init__(self, args: ArgsType) -> None:
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            SaveConfigCallback,
+            save_config_kwargs={"overwrite": True},
+            trainer_defaults={"callbacks": [RunSummary(), ReconstructionWriter()]},
+            seed_everything_default=0,
+            parser_kwargs={"prog": "xinc", "description": xinc_pl.__doc__, "allow_abbrev": False},
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=args,
+        )
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:  # noqa: ANN401 - passed on
+        """A parser whose ``--config`` knows the bundled configurations."""
+        kwargs.setdefault("dump_header", ["xinc_pl"])
+        kwargs.setdefault("allow_abbrev", False)
+        parser = LightningArgumentParser(**kwargs)
+        names = ", ".join(sorted(bundled_configs()))
+        parser.add_argument(
+            "-c",
+            "--config",
+            action=BundledConfigFile,
+            help=f"A YAML file, or one of the bundled: {names}. May be given several times; the later one counts.",
+        )
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Sizes come from the data."""
+        for source, targets in _LINKS.items():
+            for target in targets:
+                parser.link_arguments(source, target, apply_on="instantiate")
+
+    def instantiate_classes(self) -> None:
+        """Turn constructors' complaints into one line, before anything runs."""
+        try:
+            super().instantiate_classes()
+            self._warn_of_overruled_values()
+            if self.datamodule is not None and self.subcommand is not None:
+                self.datamodule.setup(self.subcommand)  # finds what is wrong with the data
+        except (ValueError, MisconfigurationException) as error:
+            self._give_up(error)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except MisconfigurationException as error:
+            self._give_up(error)
+
+    def _warn_of_overruled_values(self) -> None:
+        """Say which values were given in vain, because the data determine them."""
+        config = self.config[self.subcommand] if self.subcommand else self.config
+        for source, targets in _LINKS.items():
+            actual = getattr(self.datamodule, source.removeprefix("data."), None)
+            for target in targets:
+                given = config.get(target)
+                if actual is not None and given not in (None, actual, _default(config, target)):
+                    rank_zero_warn(f"{target} = {given} is overruled by {source} = {actual}")
+
+    def _give_up(self, error: Exception) -> NoReturn:
+        sys.stderr.write(f"xinc_pl: error: {error}\n")
+        sys.exit(2)
+
+
+def _default(config: Namespace, target: str) -> object:
+    """The default that a class in the configuration has for one of its arguments."""
+    holder, _, argument = target.rpartition(".init_args.")
+    class_path = config.get(f"{holder}.class_path")
+    if class_path is None:
+        return None
+    parameter = inspect.signature(_import(class_path)).parameters.get(argument)
+    return None if parameter is None else parameter.default
+
+
+def _import(class_path: str) -> Any:  # noqa: ANN401 - a class, of whatever kind
+    module, _, name = class_path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Args:
+        args: Its words; by default those the program was called with.
+    """
+    # Lightning 2.6 on newer torch, once per run; nothing that a user could do anything about.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    try:
+        XINCCommandLine(None if args is None else list(args))
+    except NonFiniteLossError as error:
+        sys.exit(f"xinc_pl: {error}")

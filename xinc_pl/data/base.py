@@ -1,0 +1,139 @@
+"""What all datamodules of frames share: memory, batches, order, and answering for XINC's callbacks."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from xinc_pl.frames import Batch, Frame, Size, batch_of
+
+
+class FrameDataset(Dataset[Frame]):
+    """Frames in memory, optionally gone through several times per epoch."""
+
+    def __init__(self, frames: Sequence[Frame], repeats: int = 1) -> None:
+        self.frames = tuple(frames)
+        self.repeats = repeats
+
+    def __len__(self) -> int:
+        return len(self.frames) * self.repeats
+
+    def __getitem__(self, index: int) -> Frame:
+        return self.frames[index % len(self.frames)]
+
+
+class EpochShuffle(Sampler[int]):
+    """A new order every epoch that depends on nothing but the seed and the epoch.
+
+    Lightning calls ``set_epoch``; a resumed run therefore sees the frames in the order in which the
+    uninterrupted one would have.
+    """
+
+    def __init__(self, length: int, seed: int) -> None:
+        self.length = length
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of epoch ``epoch``, from 0."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        yield from torch.randperm(self.length, generator=generator).tolist()
+
+    def __len__(self) -> int:
+        return self.length
+
+
+class FramesDataModule(LightningDataModule, ABC):
+    """Frames that fit into memory, in batches of whole frames.
+
+    A subclass loads its frames in ``load``. Nothing is read before ``setup``.
+
+    Args:
+        size: Height and width that every frame is brought to.
+        num_frames: How many frames there are.
+        batch_size: Frames per training step.
+        repeats: How often an epoch goes through all frames.
+        seed: Decides, together with the epoch, the order of the frames.
+    """
+
+    def __init__(self, size: Size, num_frames: int, batch_size: int, repeats: int, seed: int) -> None:
+        super().__init__()
+        for name, value in {"num_frames": num_frames, "batch_size": batch_size, "repeats": repeats}.items():
+            if value < 1:
+                raise ValueError(f"{type(self).__name__}: {name} is {value}; it must be at least 1")
+        if min(size) < 1:
+            raise ValueError(f"{type(self).__name__}: size is {tuple(size)}; height and width must be at least 1")
+        self.size: Size = (size[0], size[1])
+        self.num_frames = num_frames
+        self.batch_size = batch_size
+        self.repeats = repeats
+        self.seed = seed
+        self._frames: tuple[Frame, ...] | None = None
+
+    @abstractmethod
+    def load(self) -> tuple[Frame, ...]:
+        """Read or make all frames, each with inputs and target.
+
+        Raises:
+            ValueError: Says what cannot be read and what to do.
+        """
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """All frames, loaded at the first use."""
+        if self._frames is None:
+            self._frames = self.load()
+        return self._frames
+
+    def setup(self, stage: str) -> None:
+        """Load the frames, so that bad input is found before the first step."""
+        del stage
+        _ = self.frames
+
+    def xinc_frames(self, indices: Sequence[int]) -> tuple[Frame, ...]:
+        """The frames that XINC's callbacks ask for.
+
+        Raises:
+            ValueError: An index is out of range.
+        """
+        wrong = [index for index in indices if not 0 <= index < len(self.frames)]
+        if wrong:
+            raise ValueError(
+                f"there is no frame {wrong[0]}: {type(self).__name__} has frames 0 to {len(self.frames) - 1}"
+            )
+        return tuple(self.frames[index] for index in indices)
+
+    def train_dataloader(self) -> DataLoader[Frame]:
+        """Shuffled batches of frames."""
+        dataset = FrameDataset(self.frames, self.repeats)
+        return self._loader(dataset, sampler=EpochShuffle(len(dataset), self.seed))
+
+    def val_dataloader(self) -> DataLoader[Frame]:
+        """All frames in order."""
+        return self._loader(FrameDataset(self.frames))
+
+    def test_dataloader(self) -> DataLoader[Frame]:
+        """All frames in order."""
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> DataLoader[Frame]:
+        """All frames in order."""
+        return self.val_dataloader()
+
+    def _loader(self, dataset: FrameDataset, **kwargs: Any) -> DataLoader[Frame]:  # noqa: ANN401 - passed on
+        # A loader without a generator draws a seed from the global random state each time it is iterated over,
+        # so that validating more or less often would change the training.
+        generator = torch.Generator().manual_seed(self.seed)
+        return DataLoader(
+            dataset, batch_size=self.batch_size, collate_fn=_collate, generator=generator, num_workers=0, **kwargs
+        )
+
+
+def _collate(frames: Sequence[Frame]) -> Batch:
+    return batch_of(frames)

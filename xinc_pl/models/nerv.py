@@ -1,0 +1,136 @@
+"""The video network of the paper: time to frame, through convolutions and pixel shuffles."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from xinc_pl.models.encodings import TimeEncoding
+
+_REDUCTION = 1.2  # each block is narrower than the one before by this factor
+_MIN_WIDTH = 6
+
+
+class NeRVBlock(nn.Module):
+    """Convolution to stride**2 times the channels, pixel shuffle, GELU."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels * stride**2, kernel_size, padding=kernel_size // 2)
+        self.stride = stride
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, in_channels, h, w) to (B, out_channels, h * stride, w * stride)."""
+        return F.gelu(F.pixel_shuffle(self.conv(features), self.stride))
+
+
+class NeRV(nn.Module):
+    """Time to frame: an encoding, a stem that spans a small grid, blocks that enlarge it, a head to RGB.
+
+    Without arguments this is the paper's network of 978,557 parameters for frames of 128x256.
+
+    Args:
+        size: Height and width of a frame; each must be a multiple of the product of the strides.
+        model_size: Parameters to aim for: the first width follows from it by the authors' rule.
+        strides: How much each block enlarges its input, from 1 to 5.
+        kernel_sizes: Odd kernel size of each block, or one for all.
+        head_kernel_size: Odd kernel size of the last convolution.
+        width: First width, instead of ``model_size``.
+        levels: Frequencies of the time encoding.
+        base: Ratio of neighbouring frequencies of the time encoding.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int] = (128, 256),
+        model_size: float = 1.0e6,
+        strides: Sequence[int] = (4, 2, 2),
+        kernel_sizes: int | Sequence[int] = 3,
+        head_kernel_size: int = 3,
+        width: int | None = None,
+        levels: int = 80,
+        base: float = 1.25,
+    ) -> None:
+        super().__init__()
+        kernels = [kernel_sizes] * len(strides) if isinstance(kernel_sizes, int) else list(kernel_sizes)
+        _check_arguments(strides, [*kernels, head_kernel_size])
+        self.size = (size[0], size[1])
+        self.grid = grid_size(self.size, strides)
+        if width is None:
+            width = first_width(model_size, self.grid, strides, kernels, levels)
+        widths = block_widths(width, len(strides))
+        self.encoding = TimeEncoding(levels, base)
+        self.stem = nn.Conv2d(2 * levels, width * math.prod(self.grid), 1)
+        self.blocks = nn.ModuleList(
+            NeRVBlock(*channels, kernel, stride)
+            for *channels, kernel, stride in zip(widths[:-1], widths[1:], kernels, strides, strict=True)
+        )
+        self.head = nn.Conv2d(widths[-1], 3, head_kernel_size, padding=head_kernel_size // 2)
+        self.layer_names = {f"blocks.{i}.conv": f"block_{i + 1}" for i in range(len(strides))} | {"head": "head"}
+
+    def forward(self, time: Tensor) -> Tensor:
+        """Frames (B, 3, H, W) in (0, 1) at times (B,); give the times in float64."""
+        encoded = self.encoding(time).to(self.stem.weight.device, self.stem.weight.dtype)
+        features = F.gelu(self.stem(encoded[:, :, None, None])).view(len(time), -1, *self.grid)
+        for block in self.blocks:
+            features = block(features)
+        return torch.tanh(self.head(features)) * 0.5 + 0.5
+
+
+def grid_size(size: tuple[int, int], strides: Sequence[int]) -> tuple[int, int]:
+    """Height and width of the stem's output.
+
+    Raises:
+        ValueError: The strides do not divide the size.
+    """
+    stride = math.prod(strides)
+    if size[0] % stride or size[1] % stride or min(size) < 1:
+        nearest = tuple(max(round(side / stride), 1) * stride for side in size)
+        raise ValueError(
+            f"NeRV: the strides {tuple(strides)} multiply to {stride}, which does not divide the size "
+            f"{size[0]}x{size[1]}; use {nearest[0]}x{nearest[1]}, or other strides"
+        )
+    return size[0] // stride, size[1] // stride
+
+
+def first_width(
+    model_size: float, grid: tuple[int, int], strides: Sequence[int], kernel_sizes: Sequence[int], levels: int
+) -> int:
+    """The width that gives about ``model_size`` parameters, by the authors' rule (S 6.1, released code).
+
+    The larger root of a x**2 + b x = model_size, rounded down: a counts the blocks' weights, b the stem's.
+
+    Raises:
+        ValueError: The budget does not even allow a width of one.
+    """
+    a = sum(
+        stride**2 * kernel**2 / _REDUCTION ** (2 * index)
+        for index, (stride, kernel) in enumerate(zip(strides, kernel_sizes, strict=True))
+    )
+    a /= _REDUCTION
+    b = 2 * levels * math.prod(grid)
+    width = int((math.sqrt(b * b + 4 * a * model_size) - b) / (2 * a)) if a else int(model_size / b)
+    if width < 1:
+        raise ValueError(f"NeRV: model_size {model_size:g} is too small; the stem alone needs {b} parameters")
+    return width
+
+
+def block_widths(width: int, num_blocks: int) -> list[int]:
+    """Channels before the first and after every block, each max(round(before / 1.2), 6)."""
+    widths = [width]
+    for _ in range(num_blocks):
+        widths.append(max(round(widths[-1] / _REDUCTION), _MIN_WIDTH))
+    return widths
+
+
+def _check_arguments(strides: Sequence[int], kernel_sizes: Sequence[int]) -> None:
+    if len(kernel_sizes) != len(strides) + 1:
+        raise ValueError(
+            f"NeRV: {len(kernel_sizes) - 1} kernel_sizes for {len(strides)} strides; give one per block, or one for all"
+        )
+    if not strides or not all(1 <= stride <= 5 for stride in strides):
+        raise ValueError(f"NeRV: strides are {tuple(strides)}; give at least one, each from 1 to 5")
+    if not all(kernel >= 1 and kernel % 2 for kernel in kernel_sizes):
+        raise ValueError(f"NeRV: kernel sizes are {tuple(kernel_sizes)}; each must be odd")

@@ -1,0 +1,63 @@
+"""Networks from the weights of the published code."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from xinc_pl.models.ffn import FFN
+from xinc_pl.models.nerv import NeRV
+
+
+def ffn_from_released(frequencies: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> FFN:
+    """Build an FFN from the authors' weights.
+
+    Args:
+        frequencies: B, (num_frequencies, 2).
+        layers: Weight (outputs, inputs) and bias (outputs,) of each linear layer, input side first.
+    """
+    widths = [len(bias) for _, bias in layers]
+    network = FFN(len(frequencies), widths[:-1], out_channels=widths[-1])
+    state = {"encoding.frequencies": frequencies}
+    for index, (weight, bias) in enumerate(layers):
+        state |= {f"layers.{index}.weight": weight, f"layers.{index}.bias": bias}
+    network.load_state_dict(state)
+    return network
+
+
+def nerv_from_released(state: Mapping[str, Tensor], grid: tuple[int, int]) -> NeRV:
+    """Build a NeRV from the authors' state dict, whose shapes tell widths, strides and kernel sizes.
+
+    Args:
+        state: With keys such as ``decoder.1.conv.upconv.0.weight`` and ``head_layer.weight``.
+        grid: Height and width of the stem's output (8, 16 in the paper).
+
+    Raises:
+        ValueError: The state dict is not that of a NeRV.
+    """
+    weights = [value for key, value in sorted(state.items()) if re.fullmatch(_BLOCK.format(r"\d+", "weight"), key)]
+    if not weights or "head_layer.weight" not in state:
+        raise ValueError(f"not a NeRV of the published code: its state dict has the keys {sorted(state)}")
+    widths = [weight.shape[1] for weight in [*weights, state["head_layer.weight"]]]
+    strides = [math.isqrt(len(weight) // after) for weight, after in zip(weights, widths[1:], strict=True)]
+    network = NeRV(
+        size=(grid[0] * math.prod(strides), grid[1] * math.prod(strides)),
+        strides=strides,
+        kernel_sizes=[weight.shape[-1] for weight in weights],
+        head_kernel_size=state["head_layer.weight"].shape[-1],
+        width=widths[0],
+        levels=state["decoder.0.conv.downconv.weight"].shape[1] // 2,
+    )
+    renamed = {"encoding.bits": network.encoding.bits}
+    for kind in ("weight", "bias"):
+        renamed[f"stem.{kind}"] = state[f"decoder.0.conv.downconv.{kind}"]
+        renamed[f"head.{kind}"] = state[f"head_layer.{kind}"]
+        for index in range(len(weights)):
+            renamed[f"blocks.{index}.conv.{kind}"] = state[f"decoder.{index + 1}.conv.upconv.0.{kind}"]
+    network.load_state_dict({key: torch.as_tensor(value) for key, value in renamed.items()})
+    return network
+
+
+_BLOCK = r"decoder\.{}\.conv\.upconv\.0\.{}"

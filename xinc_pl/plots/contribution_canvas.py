@@ -1,0 +1,137 @@
+"""The picture of one layer's canvas (Fig. 3, 11)."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.colors import FuncNorm, Normalize
+
+from xinc_pl.analysis.canvas_sample import CanvasSample
+from xinc_pl.plots.figures import (
+    FONT_SIZE,
+    MAGNITUDE_COLOURS,
+    MARGIN,
+    SIGNED_COLOURS,
+    TITLE_HEIGHT,
+    ZERO_COLOUR,
+    Sheet,
+    moment_title,
+)
+
+MAP_LIMIT = 10.0
+"""Where the colours of the maps end, in units of the layer's mean magnitude. The same for all layers and epochs."""
+TOTAL_LIMIT = 3.0
+"""Where the colours of the total end, in units of an average pixel's."""
+
+_WIDTH = 1280
+_HEADING = 44
+_REFERENCES = 290
+"""Width of the column with target, reconstruction and total."""
+_SCALE = 96
+"""Width of the colour bar with its numbers."""
+_GAP = 8
+_MAX_HEIGHT = 1100
+
+Picture = npt.NDArray[np.float32]
+
+
+def draw_contribution_canvas(
+    sample: CanvasSample,
+    target: Picture | None,
+    reconstruction: Picture,
+    *,
+    epoch: int,
+    psnr: float | None,
+    frame_name: str = "",
+) -> npt.NDArray[np.uint8]:
+    """Draw target, reconstruction and total beside the mosaic of the sampled maps.
+
+    Args:
+        sample: The maps.
+        target: (H, W, 3) in [0, 1], if known.
+        reconstruction: (H, W, 3) in [0, 1].
+        epoch: For the title.
+        psnr: Of the reconstruction, in dB, for the title.
+        frame_name: For the title.
+
+    Returns:
+        An image (height, 1280, 3), whose height follows the frame's shape.
+    """
+    aspect = sample.total.shape[0] / sample.total.shape[1]
+    columns = math.ceil(math.sqrt(len(sample.neurons)))
+    rows = math.ceil(len(sample.neurons) / columns)
+    left = MARGIN + _REFERENCES + MARGIN
+    tile_width = (_WIDTH - _SCALE - left - (columns - 1) * _GAP) / columns
+    tile_height = min(tile_width * aspect, (_MAX_HEIGHT - _HEADING - MARGIN) / rows - TITLE_HEIGHT)
+    body = max(rows * (tile_height + TITLE_HEIGHT), 420)
+    sheet = Sheet(_WIDTH, round(_HEADING + body + MARGIN))
+    _draw_heading(sheet, sample, epoch, psnr, frame_name)
+    _draw_references(sheet, sample, target, reconstruction, body)
+    _draw_tiles(sheet, sample, left, columns, (tile_height / aspect, tile_height))
+    sheet.colour_bar(
+        (_WIDTH - _SCALE + 16, _HEADING + TITLE_HEIGHT, 14, body - TITLE_HEIGHT),
+        SIGNED_COLOURS,
+        _signed_root_norm(),
+        [-10, -5, -2, -1, 0, 1, 2, 5, 10],
+        "contribution M / mean |M|",
+        extend="both",
+    )
+    return sheet.pixels()
+
+
+def _draw_heading(sheet: Sheet, sample: CanvasSample, epoch: int, psnr: float | None, frame_name: str) -> None:
+    heading = f"{sample.layer} · {moment_title(epoch, psnr)}" + (f" · {frame_name}" if frame_name else "")
+    sheet.words(heading, MARGIN, 10, size=FONT_SIZE + 4, bold=True)
+    facts = (
+        f"{len(sample.neurons)} of {sample.num_neurons:,} {sample.neuron_kind} · {sample.num_zero_maps:,} zero maps · "
+        f"mean |M| {sample.unit:.3g}"
+    )
+    sheet.words(facts, _WIDTH - MARGIN, 14, align="right")
+
+
+def _draw_references(
+    sheet: Sheet, sample: CanvasSample, target: Picture | None, reconstruction: Picture, body: float
+) -> None:
+    aspect = sample.total.shape[0] / sample.total.shape[1]
+    bar = 44
+    height = min(_REFERENCES * aspect, (body - bar) / 3 - TITLE_HEIGHT)
+    pitch = (body - bar) / 3
+    boxes = [
+        (MARGIN + (_REFERENCES - height / aspect) / 2, _HEADING + TITLE_HEIGHT + index * pitch, height / aspect, height)
+        for index in range(3)
+    ]
+    if target is not None:
+        sheet.picture(target, boxes[0], "target")
+    sheet.picture(reconstruction, boxes[1], "reconstruction")
+    norm = Normalize(0, TOTAL_LIMIT)
+    sheet.picture(sample.total, boxes[2], "total of all neurons / its mean", colours=MAGNITUDE_COLOURS, norm=norm)
+    below = boxes[2][1] + height + 8
+    sheet.colour_bar((MARGIN, below, _REFERENCES, 10), MAGNITUDE_COLOURS, norm, [0, 1, 2, 3], extend="max")
+
+
+def _draw_tiles(
+    sheet: Sheet, sample: CanvasSample, left: float, columns: int, tile: tuple[float, float]
+) -> None:
+    pitch = (_WIDTH - _SCALE - left + _GAP) / columns
+    norm = _signed_root_norm()
+    for index, (label, values) in enumerate(zip(sample.labels, sample.maps, strict=True)):
+        x = left + index % columns * pitch + (pitch - _GAP - tile[0]) / 2
+        y = _HEADING + TITLE_HEIGHT + index // columns * (tile[1] + TITLE_HEIGHT)
+        is_zero = not values.any()
+        sheet.picture(
+            values,
+            (x, y, *tile),
+            f"{label} (zero)" if is_zero else label,
+            ZERO_COLOUR if is_zero else "black",
+            SIGNED_COLOURS,
+            norm,
+        )
+
+
+def _signed_root_norm() -> FuncNorm:
+    """Square roots, so that faint maps are seen beside strong ones."""
+    return FuncNorm(
+        (lambda values: np.sign(values) * np.sqrt(np.abs(values)), lambda roots: np.sign(roots) * np.square(roots)),
+        vmin=-MAP_LIMIT,
+        vmax=MAP_LIMIT,
+    )

@@ -1,0 +1,110 @@
+"""Pictures laid out pixel by pixel, without a window, and what all of them have in common."""
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+FONT_SIZE = 12
+TITLE_HEIGHT = 26
+"""Pixels above a picture for its title."""
+MARGIN = 14
+SIGNED_COLOURS = "RdBu_r"
+MAGNITUDE_COLOURS = "magma"
+ZERO_COLOUR = "#909090"
+_FRAME_COLOUR = "#808080"
+
+Box = tuple[float, float, float, float]
+"""Left, top, width and height in pixels, from the upper left corner."""
+
+
+class Sheet:
+    """A white sheet of paper on which pictures, words and colour bars are put at given pixels.
+
+    It belongs to nobody: no window, no global state, nothing to close. All pictures share one ``Axes``, because
+    making one for each would take longer than everything else.
+
+    Args:
+        width: In pixels.
+        height: In pixels.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self._figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
+        self._canvas = FigureCanvasAgg(self._figure)
+        self._axes = self._figure.add_axes((0, 0, 1, 1))
+        self._axes.set_axis_off()
+
+    def picture(
+        self,
+        values: npt.NDArray[Any],
+        box: Box,
+        title: str = "",
+        title_colour: str = "black",
+        colours: str | Colormap | None = None,
+        norm: Normalize | None = None,
+    ) -> None:
+        """Put a picture (H, W) or (H, W, 3) into a box, with its title above."""
+        left, top, width, height = box
+        self._axes.imshow(
+            values, cmap=colours, norm=norm, interpolation="nearest", extent=(left, left + width, top + height, top)
+        )
+        self._axes.add_patch(Rectangle((left, top), width, height, fill=False, linewidth=0.5, edgecolor=_FRAME_COLOUR))
+        if title:
+            self.words(title, left + width / 2, top - 4, align="center", baseline="bottom", colour=title_colour)
+
+    def words(
+        self,
+        text: str,
+        x: float,
+        y: float,
+        align: Literal["left", "center", "right"] = "left",
+        baseline: Literal["top", "bottom"] = "top",
+        size: int = FONT_SIZE,
+        bold: bool = False,
+        colour: str = "black",
+    ) -> None:
+        """Write a line."""
+        weight = "bold" if bold else "normal"
+        self._axes.text(x, y, text, ha=align, va=baseline, fontsize=size, weight=weight, color=colour)
+
+    def colour_bar(
+        self,
+        box: Box,
+        colours: str | Colormap,
+        norm: Normalize,
+        ticks: list[float],
+        label: str = "",
+        extend: Literal["neither", "max", "both"] = "neither",
+    ) -> None:
+        """Put a colour bar into a box, along its longer side."""
+        left, top, width, height = box
+        axes = self._figure.add_axes(
+            (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
+        )
+        orientation: Literal["vertical", "horizontal"] = "vertical" if height > width else "horizontal"
+        self._figure.colorbar(
+            ScalarMappable(norm, colours), cax=axes, orientation=orientation, ticks=ticks, extend=extend, format="%g"
+        )
+        axes.tick_params(labelsize=FONT_SIZE - 2)
+        if label:
+            (axes.set_ylabel if height > width else axes.set_xlabel)(label, fontsize=FONT_SIZE - 1, labelpad=3)
+
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The sheet as an image (height, width, 3)."""
+        self._axes.set_xlim(0, self.width)
+        self._axes.set_ylim(self.height, 0)
+        self._axes.set_aspect("auto")
+        self._canvas.draw()
+        return np.ascontiguousarray(np.asarray(self._canvas.buffer_rgba())[..., :3])
+
+
+def moment_title(epoch: int, psnr: float | None) -> str:
+    """When in the training: ``epoch 30 · 28.31 dB``."""
+    return f"epoch {epoch}" + ("" if psnr is None else f" · {psnr:.2f} dB")

@@ -1,0 +1,8 @@
+"""LightningModules that fit networks to frames."""
+
+from xinc_pl.training.base import INRModule, NonFiniteLossError
+from xinc_pl.training.image import ImageINR
+from xinc_pl.training.losses import L1Loss, L1SSIMLoss, L2Loss
+from xinc_pl.training.video import VideoINR
+
+__all__ = ["INRModule", "ImageINR", "L1Loss", "L1SSIMLoss", "L2Loss", "NonFiniteLossError", "VideoINR"]

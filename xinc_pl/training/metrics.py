@@ -1,0 +1,31 @@
+"""How good a reconstruction is."""
+
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+from torchmetrics.image import (
+    MultiScaleStructuralSimilarityIndexMeasure,
+    PeakSignalNoiseRatio,
+    StructuralSimilarityIndexMeasure,
+)
+
+from xinc_pl.frames import Size
+from xinc_pl.training.losses import SSIM_MIN_SIDE
+
+_MS_SSIM_MIN_SIDE = 161  # four halvings must leave more than a window
+
+
+def psnr_from_mse(mse: Tensor) -> Tensor:
+    """PSNR in dB of images with peak 1 from their mean squared errors, of any shape."""
+    return -10 * torch.log10(mse)
+
+
+def reconstruction_metrics(size: Size) -> MetricCollection:
+    """PSNR (mean over frames, predictions clamped), and SSIM and MS-SSIM where the size allows them."""
+    metrics: dict[str, PeakSignalNoiseRatio | StructuralSimilarityIndexMeasure | MultiScaleStructuralSimilarityIndexMeasure]
+    metrics = {"psnr": PeakSignalNoiseRatio(data_range=(0.0, 1.0), dim=(1, 2, 3))}
+    if min(size) >= SSIM_MIN_SIDE:
+        metrics["ssim"] = StructuralSimilarityIndexMeasure(data_range=(0.0, 1.0))
+    if min(size) >= _MS_SSIM_MIN_SIDE:
+        metrics["ms_ssim"] = MultiScaleStructuralSimilarityIndexMeasure(data_range=(0.0, 1.0))
+    return MetricCollection(metrics)
