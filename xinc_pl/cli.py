@@ -20,7 +20,8 @@ import xinc_pl.callbacks
 import xinc_pl.data
 import xinc_pl.models
 import xinc_pl.training  # noqa: F401
-from xinc_pl.callbacks import ReconstructionWriter, RunSummary
+from xinc_pl.callbacks import ReconstructionWriter, RunSummary, XINCCallback
+from xinc_pl.callbacks.outputs import tensorboard_loggers
 from xinc_pl.training import NonFiniteLossError
 
 _LINKS = {
@@ -39,6 +40,31 @@ def bundled_configs() -> dict[str, Path]:
     return {path.stem: path for folder in reversed(folders) for path in sorted(folder.glob("*.yaml"))}
 
 
+class OneLineParser(LightningArgumentParser):
+    """A parser that says what is wrong in one line, not after a page of usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the message and exit with 2."""
+        give_up(message if ex is None else ex)
+
+
+def give_up(error: Exception | str) -> NoReturn:
+    """Print one line and exit with 2."""
+    sys.stderr.write(f"xinc: error: {one_line(str(error))}\n")
+    sys.exit(2)
+
+
+def one_line(message: str) -> str:
+    """The heart of an error message.
+
+    jsonargparse tries one type after the other and lists what each has said; the first complaint is that of the
+    class which the user has named.
+    """
+    complaints = [line.strip().removeprefix("- ") for line in message.splitlines() if line.strip().startswith("- ")]
+    own = [line for line in complaints if not line.startswith(("Expected a", "Problem with"))]
+    return own[0] if own else message.strip()
+
+
 class BundledConfigFile(ActionConfigFile):
     """``--config`` that takes a path, or the name of a bundled configuration."""
 
@@ -50,7 +76,7 @@ class BundledConfigFile(ActionConfigFile):
 
 
 def _find_config(name: str) -> Path:
-    if Path(name).is_file():
+    if Path(name).is_file() or "\n" in name:
         return Path(name)
     bundled = bundled_configs()
     if name.removesuffix(".yaml") in bundled:
@@ -79,7 +105,7 @@ class XINCCommandLine(LightningCLI):
         """A parser whose ``--config`` knows the bundled configurations."""
         kwargs.setdefault("dump_header", ["xinc_pl"])
         kwargs.setdefault("allow_abbrev", False)
-        parser = LightningArgumentParser(**kwargs)
+        parser = OneLineParser(**kwargs)
         names = ", ".join(sorted(bundled_configs()))
         parser.add_argument(
             "-c",
@@ -103,13 +129,24 @@ class XINCCommandLine(LightningCLI):
             if self.datamodule is not None and self.subcommand is not None:
                 self.datamodule.setup(self.subcommand)  # finds what is wrong with the data
         except (ValueError, MisconfigurationException) as error:
-            self._give_up(error)
+            give_up(error)
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
+            self._check_loggers()
             super()._run_subcommand(subcommand)
         except MisconfigurationException as error:
-            self._give_up(error)
+            give_up(error)
+
+    def _check_loggers(self) -> None:
+        """Insist on TensorBoard where there are pictures for it; in code, without this class, a warning is enough."""
+        showing = [callback for callback in self.trainer.callbacks if isinstance(callback, XINCCallback)]
+        idle = self.subcommand not in ("fit", "validate") or self.trainer.fast_dev_run
+        if showing and not idle and not tensorboard_loggers(self.trainer):
+            raise MisconfigurationException(
+                f"no TensorBoard logger: {type(showing[0]).__name__} has nowhere to show its pictures; set "
+                "trainer.logger to TensorBoardLogger, or leave the callback out (--trainer.callbacks null)"
+            )
 
     def _warn_of_overruled_values(self) -> None:
         """Say which values were given in vain, because the data determine them."""
@@ -120,10 +157,6 @@ class XINCCommandLine(LightningCLI):
                 given = config.get(target)
                 if actual is not None and given not in (None, actual, _default(config, target)):
                     rank_zero_warn(f"{target} = {given} is overruled by {source} = {actual}")
-
-    def _give_up(self, error: Exception) -> NoReturn:
-        sys.stderr.write(f"xinc_pl: error: {error}\n")
-        sys.exit(2)
 
 
 def _default(config: Namespace, target: str) -> object:

@@ -172,11 +172,11 @@ class XINCCallback(Callback, ABC):
         step = trainer.global_step
         due = self._due(trainer, hook, epoch)
         self._last_step = step
-        if not trainer.is_global_zero:
+        board = board_of(trainer)
+        if not trainer.is_global_zero or board.directory is None:  # None in fast_dev_run: nothing is to be written
             return
         if hook == "validate" and self._checkpoint_time:
             step = self._checkpoint_time[1]
-        board = board_of(trainer)
         with board.turn(id(self), due, (hook, step)), preserved_random_state():
             try:
                 self._analyse(trainer, board, epoch, step)
@@ -191,8 +191,7 @@ class XINCCallback(Callback, ABC):
     def _analyse(self, trainer: Trainer, board: Board, epoch: int, step: int) -> None:
         assert self._network is not None, "setup comes first"
         frames = [board.dissected(frame, self._network, self.convention) for frame in self._frames]
-        if board.directory is None:  # fast_dev_run: nothing is to be written
-            return
+        assert board.directory is not None
         outputs = Outputs(trainer, self.name, board.directory, epoch, step, several_frames=len(frames) > 1)
         self.analyse(frames, [name for name in frames[0].canvas if self.layers is None or name in self.layers], outputs)
         outputs.flush()

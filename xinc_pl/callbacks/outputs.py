@@ -1,43 +1,37 @@
 """Where results go: TensorBoard, every logger's scalars, and files."""
 
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 Pixels = npt.NDArray[np.uint8]
 
 
-def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file under another name and rename it, so that it is never seen half-written.
-
-    Args:
-        path: The file; its folder is made.
-        write: Gets the open file.
-    """
+def write_aside(path: Path, data: bytes) -> None:
+    """Write a file under another name and rename it, so that it is never seen half-written. Makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    aside = path.with_name(f".{path.name}.aside")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        aside.write_bytes(data)
+        aside.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise
 
 
-def write_png(path: Path, pixels: Pixels) -> None:
-    """Write an image (H, W, 3) of bytes."""
-    write_aside(path, lambda file: Image.fromarray(pixels).save(file, format="PNG"))
+def png_bytes(pixels: Pixels) -> bytes:
+    """Encode an image (H, W, 3)."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=2)
+    return buffer.getvalue()
 
 
 def tensorboard_loggers(trainer: Trainer) -> list[TensorBoardLogger]:
@@ -76,9 +70,14 @@ class Outputs:
     def image(self, layer: str, quantity: str, pixels: Pixels, frame: int | None = None) -> None:
         """Log a picture (H, W, 3) to TensorBoard, and write it as PNG."""
         tag = self.tag(layer, quantity, frame)
+        encoded = png_bytes(pixels)
+        # Not add_image, which would encode the picture once more.
+        height, width, _ = pixels.shape
+        picture = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
         for logger in tensorboard_loggers(self.trainer):
-            logger.experiment.add_image(tag, pixels, self.step, dataformats="HWC")
-        write_png(self._file(tag, ".png"), pixels)
+            summary = Summary(value=[Summary.Value(tag=tag, image=picture)])
+            logger.experiment.file_writer.add_summary(summary, self.step)
+        write_aside(self._file(tag, ".png"), encoded)
 
     def scalars(self, layer: str, values: Mapping[str, float], frame: int | None = None) -> None:
         """Log numbers by quantity to every logger."""
@@ -90,9 +89,9 @@ class Outputs:
         self, layer: str, quantity: str, arrays: Mapping[str, npt.ArrayLike], frame: int | None = None
     ) -> None:
         """Write arrays by name to an ``.npz`` file."""
-        path = self._file(self.tag(layer, quantity, frame), ".npz")
-        named = {key: np.asarray(value) for key, value in arrays.items()}
-        write_aside(path, lambda file: np.savez_compressed(file, allow_pickle=False, **named))
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **{key: np.asarray(value) for key, value in arrays.items()})
+        write_aside(self._file(self.tag(layer, quantity, frame), ".npz"), buffer.getvalue())
 
     def flush(self) -> None:
         """Let TensorBoard see all of it now."""
@@ -101,9 +100,3 @@ class Outputs:
 
     def _file(self, tag: str, suffix: str) -> Path:
         return self.directory / f"{tag.removeprefix('xinc/')}_epoch_{self.epoch:04d}{suffix}"
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -1,5 +1,6 @@
 """Writes what the network makes of its frames."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from PIL import Image
 from torch import Tensor
 
-from xinc_pl.callbacks.outputs import Pixels, write_aside, write_png
+from xinc_pl.callbacks.outputs import Pixels, png_bytes, write_aside
 
 
 class ReconstructionWriter(BasePredictionWriter):
@@ -48,20 +49,20 @@ class ReconstructionWriter(BasePredictionWriter):
             for number, frame in zip(numbers, batch, strict=True)
         }
         for number, pixels in sorted(frames.items()):
-            write_png(self._directory / f"frame_{number:04d}.png", pixels)
+            write_aside(self._directory / f"frame_{number:04d}.png", png_bytes(pixels))
         if len(frames) > 1 and trainer.world_size == 1:
-            write_gif(self._directory / "video.gif", [frames[number] for number in sorted(frames)], self.frames_per_second)
+            video = gif_bytes([frames[number] for number in sorted(frames)], self.frames_per_second)
+            write_aside(self._directory / "video.gif", video)
         rank_zero_info(f"wrote {len(frames)} frames to {self._directory}")
 
 
-def write_gif(path: Path, frames: Sequence[Pixels], frames_per_second: float) -> None:
-    """Write frames (H, W, 3) as an endless GIF."""
-    pictures = [Image.fromarray(frame) for frame in frames]
-    options: dict[str, Any] = {"duration": round(1000 / frames_per_second), "loop": 0}
-    write_aside(
-        path,
-        lambda file: pictures[0].save(file, format="GIF", save_all=True, append_images=pictures[1:], **options),
-    )
+def gif_bytes(frames: Sequence[Pixels], frames_per_second: float) -> bytes:
+    """Encode frames (H, W, 3) as an endless GIF."""
+    buffer = io.BytesIO()
+    first, *others = (Image.fromarray(frame) for frame in frames)
+    duration = round(1000 / frames_per_second)  # milliseconds
+    first.save(buffer, format="GIF", save_all=True, append_images=others, duration=duration, loop=0)
+    return buffer.getvalue()
 
 
 def _bytes(frame: Tensor) -> Pixels:

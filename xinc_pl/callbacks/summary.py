@@ -7,7 +7,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.board import board_of
 from xinc_pl.callbacks.outputs import tensorboard_loggers
 
@@ -39,8 +38,8 @@ def summary_lines(trainer: Trainer, seconds: float) -> list[str]:
         seconds: How long that took.
     """
     lines = [f"{_quality(trainer)} after {trainer.current_epoch} epochs, {seconds:.1f} s"]
-    if any(isinstance(callback, XINCCallback) for callback in trainer.callbacks):
-        board = board_of(trainer)
+    board = board_of(trainer)
+    if board.num_dissections:
         share = board.seconds / seconds if seconds else 0.0
         lines.append(f"dissected: {board.num_dissections} times, {board.seconds:.1f} s ({share:.1%} of the time)")
     loggers = tensorboard_loggers(trainer)
