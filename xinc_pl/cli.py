@@ -19,9 +19,9 @@ import xinc_pl
 import xinc_pl.callbacks
 import xinc_pl.data
 import xinc_pl.models
-import xinc_pl.training  # noqa: F401
+import xinc_pl.training
 from xinc_pl.callbacks import ReconstructionWriter, RunSummary, XINCCallback
-from xinc_pl.callbacks.outputs import tensorboard_loggers
+from xinc_pl.callbacks.outputs import callbacks_of, is_rehearsal, tensorboard_loggers
 from xinc_pl.training import NonFiniteLossError
 
 _LINKS = {
@@ -68,11 +68,9 @@ def one_line(message: str) -> str:
 class BundledConfigFile(ActionConfigFile):
     """``--config`` that takes a path, or the name of a bundled configuration."""
 
-    def __call__(
-        self, parser: Any, cfg: Any, values: str, option_string: str | None = None  # noqa: ANN401 - jsonargparse's
-    ) -> None:
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:  # noqa: ANN401
         """Apply the configuration that ``values`` names."""
-        super().__call__(parser, cfg, str(_find_config(values)), option_string)
+        super().__call__(parser, cfg, str(_find_config(values)), option_string)  # type: ignore[no-untyped-call]
 
 
 def _find_config(name: str) -> Path:
@@ -140,8 +138,8 @@ class XINCCommandLine(LightningCLI):
 
     def _check_loggers(self) -> None:
         """Insist on TensorBoard where there are pictures for it; in code, without this class, a warning is enough."""
-        showing = [callback for callback in self.trainer.callbacks if isinstance(callback, XINCCallback)]
-        idle = self.subcommand not in ("fit", "validate") or self.trainer.fast_dev_run
+        showing = [callback for callback in callbacks_of(self.trainer) if isinstance(callback, XINCCallback)]
+        idle = self.subcommand not in ("fit", "validate") or is_rehearsal(self.trainer)
         if showing and not idle and not tensorboard_loggers(self.trainer):
             raise MisconfigurationException(
                 f"no TensorBoard logger: {type(showing[0]).__name__} has nowhere to show its pictures; set "

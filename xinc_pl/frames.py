@@ -57,11 +57,11 @@ class Batch(NamedTuple):
     """What a training step gets: which frames, and how they should look.
 
     Attributes:
-        index: int64 (B,). Integers, because precision plugins cast every floating input.
+        indices: int64 (B,). Integers, because precision plugins cast every floating input.
         target: float32 (B, 3, H, W) in [0, 1].
     """
 
-    index: Tensor
+    indices: Tensor
     target: Tensor
 
 

@@ -21,7 +21,7 @@ class RandomState(TypedDict):
 
 def get_random_state() -> RandomState:
     """Read the global random state of this process."""
-    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc] # a tuple, as legacy=True asks
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return RandomState(
         python=random.getstate(),
         numpy=(str(name), [int(key) for key in keys], int(position), int(has_gauss), float(cached)),
@@ -35,8 +35,8 @@ def set_random_state(state: RandomState) -> None:
     """Write back what ``get_random_state`` has read."""
     version, keys, gauss = state["python"]
     random.setstate((version, tuple(keys), gauss))
-    name, numpy_keys, *rest = state["numpy"]
-    np.random.set_state((name, np.array(numpy_keys, dtype=np.uint32), *rest))
+    name, numpy_keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, np.array(numpy_keys, dtype=np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([part.cpu() for part in state["cuda"]])

@@ -38,11 +38,7 @@ def owners(frame: Frame) -> Tensor:
 def areas(clip: Clip, category: str) -> list[dict[int, int]]:
     """Pixels of each instance of a category, by its id, for each frame."""
     return [
-        {
-            instance.id: int(instance.mask.sum())
-            for instance in frame.instances
-            if instance.category == category
-        }
+        {instance.id: int(instance.mask.sum()) for instance in frame.instances if instance.category == category}
         for frame in clip
     ]
 
@@ -131,10 +127,7 @@ def test_ids_keep_their_meaning(clip: Clip) -> None:
 
 
 def test_two_space_shuttles_are_seen_at_once(clip: Clip) -> None:
-    assert (
-        sum(len(shuttles) == 2 and min(shuttles.values()) > 200 for shuttles in areas(clip, "space shuttle"))
-        > 9
-    )
+    assert sum(len(shuttles) == 2 and min(shuttles.values()) > 200 for shuttles in areas(clip, "space shuttle")) > 9
 
 
 def test_the_astronaut_enters_from_the_right(clip: Clip) -> None:

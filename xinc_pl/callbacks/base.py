@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import nn
 
 from xinc_pl.callbacks.board import Board, DissectedFrame, board_of
-from xinc_pl.callbacks.outputs import Outputs, tensorboard_loggers
+from xinc_pl.callbacks.outputs import Outputs, callbacks_of, is_rehearsal, tensorboard_loggers
 from xinc_pl.callbacks.schedule import Schedule
 from xinc_pl.callbacks.sources import find_frames, find_network
 from xinc_pl.canvas import CONVENTIONS, Convention, DissectionError
@@ -108,12 +108,12 @@ class XINCCallback(Callback, ABC):
         self._frames = find_frames(type(self).__name__, self._frames_wanted, trainer, pl_module)
         self._check_layers(self._network)
         log_dir = trainer.log_dir  # communicates between processes: every one has to ask
-        if trainer.is_global_zero and not trainer.fast_dev_run:
+        if trainer.is_global_zero and not is_rehearsal(trainer):
             board_of(trainer).choose_directory(Path(log_dir or trainer.default_root_dir))
             if not tensorboard_loggers(trainer):
                 rank_zero_warn(
                     f"{type(self).__name__}: there is no TensorBoardLogger among the trainer's loggers, so its pictures "
-                    f"go only to {board_of(trainer).directory}; add one with Trainer(logger=TensorBoardLogger(...))"
+                    f"only go to {board_of(trainer).directory}; add Trainer(logger=TensorBoardLogger(...))"
                 )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -160,7 +160,7 @@ class XINCCallback(Callback, ABC):
 
     def _due(self, trainer: Trainer, hook: str, epoch: int) -> set[int]:
         """All XINC callbacks of the trainer that have a turn at this moment."""
-        callbacks = [callback for callback in trainer.callbacks if isinstance(callback, XINCCallback)]
+        callbacks = [callback for callback in callbacks_of(trainer) if isinstance(callback, XINCCallback)]
         if hook == "validate":
             return {id(callback) for callback in callbacks}
         if hook == "end":
@@ -197,7 +197,7 @@ class XINCCallback(Callback, ABC):
         outputs.flush()
 
     def _check_name(self, trainer: Trainer) -> None:
-        others = [c for c in trainer.callbacks if isinstance(c, XINCCallback) and c.name == self.name]
+        others = [c for c in callbacks_of(trainer) if isinstance(c, XINCCallback) and c.name == self.name]
         if len(others) > 1:
             raise MisconfigurationException(
                 f"{len(others)} callbacks are called {self.name!r} and would overwrite each other's pictures; give "

@@ -7,6 +7,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
+from xinc_pl.callbacks.outputs import is_rehearsal
+
 
 class LastCheckpoint(Checkpoint):
     """Keeps ``checkpoints/last.ckpt``, the state after the last completed epoch.
@@ -34,7 +36,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the checkpoint."""
-        if trainer.fast_dev_run or (trainer.current_epoch + 1) % self.every_n_epochs:
+        if is_rehearsal(trainer) or (trainer.current_epoch + 1) % self.every_n_epochs:
             return
         if not all(bool(torch.isfinite(parameter).all()) for parameter in pl_module.parameters()):
             rank_zero_warn(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -32,6 +32,17 @@ def png_bytes(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", compress_level=2)
     return buffer.getvalue()
+
+
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """A trainer's callbacks."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # a connector sets it
+    return callbacks
+
+
+def is_rehearsal(trainer: Trainer) -> bool:
+    """Whether this is a ``fast_dev_run``, which is to leave nothing behind."""
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined] # set when the trainer is made
 
 
 def tensorboard_loggers(trainer: Trainer) -> list[TensorBoardLogger]:
@@ -85,9 +96,7 @@ class Outputs:
         for logger in self.trainer.loggers:
             logger.log_metrics(metrics, self.step)
 
-    def arrays(
-        self, layer: str, quantity: str, arrays: Mapping[str, npt.ArrayLike], frame: int | None = None
-    ) -> None:
+    def arrays(self, layer: str, quantity: str, arrays: Mapping[str, npt.ArrayLike], frame: int | None = None) -> None:
         """Write arrays by name to an ``.npz`` file."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **{key: np.asarray(value) for key, value in arrays.items()})

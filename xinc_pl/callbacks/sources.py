@@ -16,9 +16,7 @@ _THREE_WAYS = """{name} does not know the {what} to dissect. Tell it in one of t
   3. a method of the datamodule:      def {method} -> {type}"""
 
 
-def find_network(
-    name: str, network: nn.Module | str | None, trainer: Trainer, module: LightningModule
-) -> nn.Module:
+def find_network(name: str, network: nn.Module | str | None, trainer: Trainer, module: LightningModule) -> nn.Module:
     """The network: the callback's argument, else ``module.xinc_network()``, else ``datamodule.xinc_network()``.
 
     Args:

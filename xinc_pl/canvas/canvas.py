@@ -102,7 +102,7 @@ class LayerCanvas:
         indices = torch.as_tensor(neurons, dtype=torch.int64, device=device).reshape(-1)
         if not len(indices):
             raise ValueError(f"{self.name}: no neurons were asked for; give at least one index")
-        if not (0 <= int(indices.min()) and int(indices.max()) < self.num_neurons):
+        if int(indices.min()) < 0 or int(indices.max()) >= self.num_neurons:
             raise ValueError(f"{self.name} has neurons 0 to {self.num_neurons - 1}; got {indices.tolist()}")
         if len(indices.unique()) != len(indices):
             raise ValueError(f"{self.name}: a neuron was asked for twice in {indices.tolist()}")
@@ -201,7 +201,9 @@ def _select(result: Any, output: str | int | None) -> Tensor:  # noqa: ANN401 - 
         try:
             result = result[output]
         except (KeyError, IndexError, TypeError) as error:
-            raise ValueError(f"the network's output has no entry {output!r}: it is a {type(result).__name__}") from error
+            raise ValueError(
+                f"the network's output has no entry {output!r}: it is a {type(result).__name__}"
+            ) from error
     if not isinstance(result, Tensor):
         keys = f" with {', '.join(map(repr, result))}" if isinstance(result, Mapping) else ""
         raise ValueError(

@@ -49,7 +49,10 @@ class ConvolutionRule(ContributionRule):
         num_phases = self.layer.upscale**2
         phases = neurons % self.neuron_shape[1] % num_phases
         for phase in range(num_phases):
-            rows, columns = self._operators[0][phase // self.layer.upscale], self._operators[1][phase % self.layer.upscale]
+            rows, columns = (
+                self._operators[0][phase // self.layer.upscale],
+                self._operators[1][phase % self.layer.upscale],
+            )
             largest = max(len(rows.matrices[i]) * len(columns.matrices[i]) for i in range(len(rows.matrices)))
             for part in split(neurons[phases == phase], max(largest, self.grid[0] * self.grid[1])):
                 yield MapChunk(

@@ -61,7 +61,7 @@ def axis_operator(
     if not boxes:
         selected = np.eye(num_classes) if zero_is_live else np.eye(num_classes, length)
         return _operator([selected], classes)
-    matrices = []
+    matrices: list[Matrix] = []
     for box, factor in zip(boxes, strides, strict=True):
         means = _box_means(np.eye(num_classes)[classes], box)
         distinct, classes = _distinct_rows(means)
@@ -86,7 +86,8 @@ def _box_means(rows: Matrix, size: int) -> Matrix:
     sums = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)])
     start = np.clip(np.arange(len(rows)) - padding, 0, None)
     stop = np.clip(np.arange(len(rows)) + padding + 1, None, len(rows))
-    return np.rint(sums[stop] - sums[start]) / size
+    means: Matrix = np.rint(sums[stop] - sums[start]) / size
+    return means
 
 
 def _distinct_rows(rows: Matrix) -> tuple[Matrix, Indices]:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from xinc_pl.canvas.chain import Layer
@@ -93,7 +92,7 @@ class ContributionRule(ABC):
 
     @abstractmethod
     def zero_inputs(self) -> Tensor:
-        """bool (num_neurons,): whether the neuron's own input is zero everywhere."""
+        """Bool (num_neurons,): whether the neuron's own input is zero everywhere."""
 
 
 RuleClass = type[ContributionRule]
@@ -110,9 +109,7 @@ def contribution_rule(function: Function) -> Callable[[RuleClass], RuleClass]:
     return register
 
 
-def rule_for(
-    layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention
-) -> ContributionRule:
+def rule_for(layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention) -> ContributionRule:
     """The rule that covers ``layer``.
 
     Raises:

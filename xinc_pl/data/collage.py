@@ -174,9 +174,7 @@ def _composite(
 
 def _pixel_centres(size: Size) -> Tensor:
     """Homogeneous positions (x, y, 1) of all pixels: float64 (3, H * W)."""
-    rows, columns = torch.meshgrid(
-        *(torch.arange(side, dtype=torch.float64) + 0.5 for side in size), indexing="ij"
-    )
+    rows, columns = torch.meshgrid(*(torch.arange(side, dtype=torch.float64) + 0.5 for side in size), indexing="ij")
     return torch.stack([columns, rows, torch.ones_like(rows)]).flatten(1)
 
 
@@ -224,9 +222,7 @@ class Collage(FramesDataModule):
         seed: Varies the paths of the objects and decides the order of the frames in training.
     """
 
-    def __init__(
-        self, size: Size = (128, 256), num_frames: int = 30, batch_size: int = 2, seed: int = 0
-    ) -> None:
+    def __init__(self, size: Size = (128, 256), num_frames: int = 30, batch_size: int = 2, seed: int = 0) -> None:
         super().__init__(size, num_frames, batch_size, repeats=1, seed=seed)
 
     def load(self) -> tuple[Frame, ...]:

@@ -37,9 +37,7 @@ def read_image(image: str | Path) -> Tensor:
         return rgb_from_pixels(_read_file(path), str(path))
     if str(image) in SAMPLE_IMAGES:
         return rgb_from_pixels(getattr(skimage.data, str(image))(), str(image))
-    raise ValueError(
-        f"image {str(image)!r} is neither a file nor one of scikit-image's: {', '.join(SAMPLE_IMAGES)}"
-    )
+    raise ValueError(f"image {str(image)!r} is neither a file nor one of scikit-image's: {', '.join(SAMPLE_IMAGES)}")
 
 
 def rgb_from_pixels(pixels: npt.NDArray[np.generic], name: str) -> Tensor:

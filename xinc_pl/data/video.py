@@ -63,9 +63,7 @@ class Video(FramesDataModule):
         )
 
     def _targets(self) -> Iterator[Tensor]:
-        wanted = range(
-            self.first_frame, self.first_frame + self.num_frames * self.every_n_frames, self.every_n_frames
-        )
+        wanted = range(self.first_frame, self.first_frame + self.num_frames * self.every_n_frames, self.every_n_frames)
         if self.path.is_dir():
             frames = _read_folder(self.path, wanted)
         elif self.path.is_file():

@@ -64,8 +64,8 @@ class NeRV(nn.Module):
         self.encoding = TimeEncoding(levels, base)
         self.stem = nn.Conv2d(2 * levels, width * math.prod(self.grid), 1)
         self.blocks = nn.ModuleList(
-            NeRVBlock(*channels, kernel, stride)
-            for *channels, kernel, stride in zip(widths[:-1], widths[1:], kernels, strides, strict=True)
+            NeRVBlock(before, after, kernel, stride)
+            for before, after, kernel, stride in zip(widths, widths[1:], kernels, strides, strict=False)
         )
         self.head = nn.Conv2d(widths[-1], 3, head_kernel_size, padding=head_kernel_size // 2)
         self.layer_names = {f"blocks.{i}.conv": f"block_{i + 1}" for i in range(len(strides))} | {"head": "head"}

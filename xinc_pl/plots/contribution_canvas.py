@@ -109,9 +109,7 @@ def _draw_references(
     sheet.colour_bar((MARGIN, below, _REFERENCES, 10), MAGNITUDE_COLOURS, norm, [0, 1, 2, 3], extend="max")
 
 
-def _draw_tiles(
-    sheet: Sheet, sample: CanvasSample, left: float, columns: int, tile: tuple[float, float]
-) -> None:
+def _draw_tiles(sheet: Sheet, sample: CanvasSample, left: float, columns: int, tile: tuple[float, float]) -> None:
     pitch = (_WIDTH - _SCALE - left + _GAP) / columns
     norm = _signed_root_norm()
     for index, (label, values) in enumerate(zip(sample.labels, sample.maps, strict=True)):

@@ -62,16 +62,16 @@ class INRModule(LightningModule, ABC):
         self.test_metrics = reconstruction_metrics(self.size).clone(prefix="test/")
 
     @abstractmethod
-    def reconstruct(self, index: Tensor) -> Tensor:
-        """What the network makes of frames ``index`` (B,): (B, 3, H, W), not clamped."""
+    def reconstruct(self, indices: Tensor) -> Tensor:
+        """What the network makes of frames ``indices`` (B,): (B, 3, H, W), not clamped."""
 
     def xinc_network(self) -> nn.Module:
         """The network that XINC's callbacks dissect."""
         return self.network
 
-    def forward(self, index: Tensor) -> Tensor:
-        """Reconstruct frames ``index`` (B,), clamped: (B, 3, H, W) in [0, 1]."""
-        return self.reconstruct(index).float().clamp(0, 1)
+    def forward(self, indices: Tensor) -> Tensor:
+        """Reconstruct frames ``indices`` (B,), clamped: (B, 3, H, W) in [0, 1]."""
+        return self.reconstruct(indices).float().clamp(0, 1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch of frames.
@@ -80,7 +80,7 @@ class INRModule(LightningModule, ABC):
             NonFiniteLossError: The loss is NaN or infinite.
         """
         del batch_idx
-        prediction, target = self.reconstruct(batch.index).float(), batch.target.float()
+        prediction, target = self.reconstruct(batch.indices).float(), batch.target.float()
         loss = cast(Tensor, self.loss(prediction, target))
         if not torch.isfinite(loss):
             raise NonFiniteLossError(
@@ -91,7 +91,7 @@ class INRModule(LightningModule, ABC):
         with torch.no_grad():
             mse = (prediction - target).square().mean(dim=(1, 2, 3))
             scalars = {"train/loss": loss.detach(), "train/psnr": psnr_from_mse(mse).mean()}
-        self.log_dict(scalars, on_step=False, on_epoch=True, batch_size=len(batch.index))
+        self.log_dict(scalars, on_step=False, on_epoch=True, batch_size=len(batch.indices))
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -107,7 +107,7 @@ class INRModule(LightningModule, ABC):
     def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Frame numbers (B,) and their reconstruction (B, 3, H, W) in [0, 1]."""
         del batch_idx
-        return batch.index, self(batch.index)
+        return batch.indices, self(batch.indices)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam, with the learning rate following the schedule step by step."""
@@ -134,5 +134,5 @@ class INRModule(LightningModule, ABC):
             set_random_state(cast(RandomState, checkpoint["xinc_random_state"]))
 
     def _measure(self, metrics: MetricCollection, batch: Batch) -> None:
-        metrics.update(self(batch.index), batch.target.float())
-        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(batch.index))
+        metrics.update(self(batch.indices), batch.target.float())
+        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(batch.indices))

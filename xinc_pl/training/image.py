@@ -34,9 +34,9 @@ class ImageINR(INRModule):
         super().__init__(network, size, loss, lr, betas, schedule)
         self._coordinates = pixel_coordinates(self.size)
 
-    def reconstruct(self, index: Tensor) -> Tensor:
-        """The image (1, 3, H, W), once for each of ``index``."""
+    def reconstruct(self, indices: Tensor) -> Tensor:
+        """The image (1, 3, H, W), once for each of ``indices``."""
         # Kept outside of the module's buffers, which a trainer's precision would round.
         self._coordinates = self._coordinates.to(self.device)
         colours = cast(Tensor, self.network(self._coordinates))
-        return colours.T.reshape(1, -1, *self.size).expand(len(index), -1, -1, -1)
+        return colours.T.reshape(1, -1, *self.size).expand(len(indices), -1, -1, -1)

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.image import (
     MultiScaleStructuralSimilarityIndexMeasure,
     PeakSignalNoiseRatio,
@@ -22,7 +22,7 @@ def psnr_from_mse(mse: Tensor) -> Tensor:
 
 def reconstruction_metrics(size: Size) -> MetricCollection:
     """PSNR (mean over frames, predictions clamped), and SSIM and MS-SSIM where the size allows them."""
-    metrics: dict[str, PeakSignalNoiseRatio | StructuralSimilarityIndexMeasure | MultiScaleStructuralSimilarityIndexMeasure]
+    metrics: dict[str, Metric | MetricCollection]
     metrics = {"psnr": PeakSignalNoiseRatio(data_range=(0.0, 1.0), dim=(1, 2, 3))}
     if min(size) >= SSIM_MIN_SIDE:
         metrics["ssim"] = StructuralSimilarityIndexMeasure(data_range=(0.0, 1.0))

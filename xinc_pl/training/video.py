@@ -42,7 +42,7 @@ class VideoINR(INRModule):
         if channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing in torch's stubs
 
-    def reconstruct(self, index: Tensor) -> Tensor:
-        """Frames ``index`` (B,): (B, 3, H, W)."""
+    def reconstruct(self, indices: Tensor) -> Tensor:
+        """Frames ``indices`` (B,): (B, 3, H, W)."""
         # The time is made here, from integers: a precision plugin would have rounded it in the batch.
-        return cast(Tensor, self.network(frame_time(index, self.num_frames)))
+        return cast(Tensor, self.network(frame_time(indices, self.num_frames)))
