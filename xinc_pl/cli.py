@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 from jsonargparse import ActionConfigFile, Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 # Short class names on the command line are those of imported classes.
@@ -183,4 +184,6 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         XINCCommandLine(None if args is None else list(args))
     except NonFiniteLossError as error:
-        sys.exit(f"xinc_pl: {error}")
+        sys.exit(f"xinc: {error}")
+    except SIGTERMException:
+        sys.exit(128 + signal.SIGTERM)  # Lightning would exit as if the training had come to its end

@@ -112,7 +112,7 @@ class XINCCallback(Callback, ABC):
             board_of(trainer).choose_directory(Path(log_dir or trainer.default_root_dir))
             if not tensorboard_loggers(trainer):
                 rank_zero_warn(
-                    f"{type(self).__name__}: there is no TensorBoardLogger among the trainer's loggers, so its pictures "
+                    f"{type(self).__name__}: no TensorBoardLogger among the trainer's loggers, so its pictures "
                     f"only go to {board_of(trainer).directory}; add Trainer(logger=TensorBoardLogger(...))"
                 )
 
@@ -123,13 +123,14 @@ class XINCCallback(Callback, ABC):
             self._take_turn(trainer, "start", 0)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Dissect after the epochs of the schedule."""
+        """Dissect after the epochs of the schedule and after the last one."""
         del pl_module
-        if self.schedule.is_due(trainer.current_epoch + 1):
-            self._take_turn(trainer, "epoch_end", trainer.current_epoch + 1)
+        epoch = trainer.current_epoch + 1
+        if self._is_due_after(epoch, trainer):
+            self._take_turn(trainer, "epoch_end", epoch)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Dissect the finished network, unless the last epoch was on the schedule."""
+        """Dissect the finished network where the training has ended before its time."""
         del pl_module
         if self._is_due_at_end(trainer):
             self._take_turn(trainer, "end", trainer.current_epoch)
@@ -155,6 +156,9 @@ class XINCCallback(Callback, ABC):
         del trainer, pl_module
         self._checkpoint_time = (int(checkpoint["epoch"]) + 1, int(checkpoint["global_step"]))
 
+    def _is_due_after(self, epoch: int, trainer: Trainer) -> bool:
+        return self.schedule.is_due(epoch) or epoch == trainer.max_epochs
+
     def _is_due_at_end(self, trainer: Trainer) -> bool:
         return self._last_step != trainer.global_step
 
@@ -165,7 +169,7 @@ class XINCCallback(Callback, ABC):
             return {id(callback) for callback in callbacks}
         if hook == "end":
             return {id(callback) for callback in callbacks if callback._is_due_at_end(trainer)}
-        return {id(callback) for callback in callbacks if callback.schedule.is_due(epoch)}
+        return {id(callback) for callback in callbacks if callback._is_due_after(epoch, trainer)}
 
     def _take_turn(self, trainer: Trainer, hook: str, epoch: int) -> None:
         """Analyse, on the first process only; nothing here waits for another."""

@@ -63,12 +63,12 @@ class LayerCanvas:
         indices = self._indices(neurons)
         with undisturbed(_NO_NETWORK):
             if per_output:
-                return self._rule.per_output(indices)
+                return self._rule.per_output(indices).float()
             maps = torch.empty(len(indices), *self.size, device=indices.device)
             places = torch.empty(self.num_neurons, dtype=torch.int64, device=indices.device)
             places[indices] = torch.arange(len(indices), device=indices.device)
             for chunk in self._rule.chunks(indices):
-                maps[places[chunk.neurons]] = chunk.spread(chunk.values)
+                maps[places[chunk.neurons]] = chunk.spread(chunk.values).float()
         return maps
 
     def magnitudes(self, neurons: Sequence[int] | Tensor | None = None) -> Tensor:
@@ -87,7 +87,7 @@ class LayerCanvas:
                 chunk = next(chunks, None)
                 if chunk is None:
                     return
-                magnitudes = chunk.spread(chunk.values.abs())
+                magnitudes = chunk.spread(chunk.values.abs()).float()
             yield chunk.neurons, magnitudes
 
     def statistics(self) -> LayerStatistics:
@@ -170,7 +170,12 @@ def dissect(
     if convention not in CONVENTIONS:
         raise ValueError(f"convention is {convention!r}; choose from {', '.join(CONVENTIONS)}")
     with undisturbed(network):
-        network = _in_full_precision(network)
+        if _HALF_PRECISION & {parameter.dtype for parameter in network.parameters()}:
+            # Their sums would not be exact.
+            network, inputs = (
+                copy.deepcopy(network).float(),
+                inputs.float() if inputs.dtype in _HALF_PRECISION else inputs,
+            )
         parameter = next(network.parameters(), None)
         device = inputs.device if parameter is None else parameter.device
         result, calls = record(network, inputs.to(device).clone())
@@ -178,7 +183,7 @@ def dissect(
         if not torch.isfinite(image).all():
             raise DissectionError("the network's output is NaN or infinite: there is nothing to dissect")
         size = _image_size(image) if size is None else (int(size[0]), int(size[1]))
-        chain = read_chain(image, calls, getattr(network, "layer_names", {}))
+        chain = read_chain(image, calls, getattr(network, "layer_names", {}), tuple(_tensors_in(result)))
         layers = {
             layer.name: _checked(LayerCanvas(rule_for(layer, chain.layers[index + 1 :], size, convention)), layer)
             for index, layer in enumerate(chain.layers)
@@ -189,15 +194,24 @@ def dissect(
 _NO_NETWORK = nn.Identity()
 
 
-def _in_full_precision(network: nn.Module) -> nn.Module:
-    """The network itself, or a float32 copy of one with half precision weights, whose sums would not be exact."""
-    if all(parameter.dtype not in (torch.float16, torch.bfloat16) for parameter in network.parameters()):
-        return network
-    return copy.deepcopy(network).float()
+_HALF_PRECISION = {torch.float16, torch.bfloat16}
+
+
+def _tensors_in(result: Any) -> Iterator[Tensor]:  # noqa: ANN401 - whatever a network returns
+    if isinstance(result, Tensor):
+        yield result
+    elif isinstance(result, Mapping):
+        for item in result.values():
+            yield from _tensors_in(item)
+    elif isinstance(result, (tuple, list)):
+        for item in result:
+            yield from _tensors_in(item)
 
 
 def _select(result: Any, output: str | int | None) -> Tensor:  # noqa: ANN401 - whatever a network returns
     if output is not None:
+        if isinstance(result, Tensor):
+            raise ValueError(f"the network returns one tensor, which has no entry {output!r}; leave output out")
         try:
             result = result[output]
         except (KeyError, IndexError, TypeError) as error:

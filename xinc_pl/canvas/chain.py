@@ -73,7 +73,9 @@ class Chain:
     skipped: Mapping[str, str]
 
 
-def read_chain(output: Tensor, calls: Sequence[Call], layer_names: Mapping[str, str]) -> Chain:
+def read_chain(
+    output: Tensor, calls: Sequence[Call], layer_names: Mapping[str, str], returned: Sequence[Tensor] = ()
+) -> Chain:
     """Walk back from ``output`` through the recorded calls, to the first layer.
 
     What precedes that one is the encoding and may be anything. The walk ends earlier at a layer whose output
@@ -83,6 +85,8 @@ def read_chain(output: Tensor, calls: Sequence[Call], layer_names: Mapping[str, 
         output: The network's output.
         calls: As recorded, in order.
         layer_names: Names for the layers of modules, by the modules' paths.
+        returned: All tensors that the network returned. A layer that leads to none of them, not even through the
+            chain, is cut off from it.
 
     Raises:
         DissectionError: The layers do not form a chain; names the layers between which it breaks.
@@ -93,12 +97,13 @@ def read_chain(output: Tensor, calls: Sequence[Call], layer_names: Mapping[str, 
     while True:
         position, steps = walk.back_to_layer(received, position, layers[0].name if layers else "the output")
         layer = walk.layer_at(position, steps, received)
-        if layers and (reason := _why_outside_image(layer)):
+        if layers and (reason := _why_outside_image(layer, layers[0])):
             return Chain(tuple(layers), {layer.name: reason})
         if any(layer.name == other.name for other in layers):
             raise DissectionError(f"the layer {layer.name} is used more than once in one pass. {_REMEDY}")
         layers.insert(0, layer)
         if id(layer.input) not in walk.downstream:
+            walk.check_nothing_is_cut_off(position, (output, *returned))
             return Chain(tuple(layers), {})
         received = layer.input
 
@@ -138,27 +143,40 @@ class _Walk:
         bound = bind(call, _LAYERS[call.function])
         if id(bound["weight"]) in self.downstream:
             raise DissectionError(f"the weight of {self.names[position]} is computed by another layer. {_REMEDY}")
+        if bound["weight"].is_complex():
+            raise DissectionError(f"the weight of {self.names[position]} is complex, which no contribution rule covers")
+        # Copies of the parameters: a canvas may be asked for maps after the next training step.
         return Layer(
             name=self.names[position],
             function=call.function,
             options={key: value for key, value in bound.items() if key not in ("input", "weight", "bias")},
             input=bound["input"],
-            weight=bound["weight"].detach(),
-            bias=None if bound.get("bias") is None else bound["bias"].detach(),
+            weight=bound["weight"].detach().clone(),
+            bias=None if bound.get("bias") is None else bound["bias"].detach().clone(),
             output=call.outputs[0],
             steps=tuple(steps),
             received=received,
         )
+
+    def check_nothing_is_cut_off(self, first: int, returned: Sequence[Tensor]) -> None:
+        """Refuse a layer before the chain's ``first`` that leads nowhere: something unrecorded hides its way."""
+        for position in sorted((position for position in self.names if position < first), reverse=True):
+            reached = set(map(id, self.calls[position].outputs))
+            for call in self.calls[position + 1 :]:
+                if any(id(tensor) in reached for tensor in call.tensors()):
+                    reached.update(map(id, call.outputs))
+            if not any(id(tensor) in reached for tensor in returned):
+                raise DissectionError(
+                    f"nothing that was recorded leads from {self.names[position]} to {self.names[first]} or to the "
+                    f"output: {_HIDDEN}"
+                )
 
     def _producer(self, tensor: Tensor, before: int, after: str) -> int:
         # The last one: a tensor that is changed in place comes from several calls.
         for position in range(before - 1, -1, -1):
             if any(output is tensor for output in self.calls[position].outputs):
                 return position
-        raise DissectionError(
-            f"what {after} received comes from no recorded torch function: a scripted or compiled part of the network, "
-            "or one outside of torch, hides it. Dissect the network before it is scripted or compiled"
-        )
+        raise DissectionError(f"what {after} received comes from no recorded torch function: {_HIDDEN}")
 
     def _broken(self, call: Call, position: int, after: str, what: str) -> DissectionError:
         earlier = [self.names[index] for index in self.names if index < position]
@@ -168,6 +186,10 @@ class _Walk:
         )
 
 
+_HIDDEN = (
+    "a scripted or compiled part of the network, or one outside of torch, hides where it comes from. Dissect the "
+    "network before it is scripted or compiled"
+)
 _REMEDY = (
     "Contribution maps need a plain chain of layers: dissect a part of the network that is one (pass that module and "
     "its inputs), or rewrite the step"
@@ -176,25 +198,22 @@ _REMEDY = (
 
 def _names_of_layers(calls: Sequence[Call], layer_names: Mapping[str, str]) -> dict[int, str]:
     positions = [position for position, call in enumerate(calls) if call.function in _LAYERS]
+    weights = {position: bind(calls[position], _LAYERS[calls[position].function])["weight"] for position in positions}
     names: dict[int, str] = {}
     for number, position in enumerate(positions, start=1):
         path = calls[position].module
-        alone = sum(calls[other].module == path for other in positions) == 1
-        weight = bind(calls[position], _LAYERS[calls[position].function])["weight"]
-        shared = any(
-            bind(calls[other], _LAYERS[calls[other].function])["weight"] is weight for other in positions[: number - 1]
-        )
-        if path and (alone or shared):
+        siblings = [other for other in positions if calls[other].module == path and other != position]
+        if path and (not siblings or any(weights[other] is weights[position] for other in siblings)):
             names[position] = layer_names.get(path, path)
         else:  # a module that calls several layers itself
             names[position] = f"{path}.layer_{number}" if path else f"layer_{number}"
     return names
 
 
-def _why_outside_image(layer: Layer) -> str | None:
-    """Why the neurons of a layer that is followed by others have no place in the image; None if they have."""
+def _why_outside_image(layer: Layer, following: Layer) -> str | None:
+    """Why the neurons of a layer that is followed by another have no place in the image; None if they have."""
     moves = [step for step in layer.steps if step.kind is StepKind.MOVE]
-    if layer.function is F.linear and layer.received.ndim != 4:
+    if layer.function is F.linear and following.function is F.linear:
         outputs = layer.output.shape[-1]
         moved = all(
             step.call.outputs[0].shape[-1] == outputs and step.call.name in ("flatten", "reshape", "view", *_AROUND)

@@ -11,6 +11,7 @@ from xinc_pl.canvas.chain import Layer
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.operators import AxisOperator, axis_operator
 from xinc_pl.canvas.rules import ContributionRule, Convention, MapChunk, contribution_rule, split
+from xinc_pl.canvas.steps import StepKind
 
 
 @contribution_rule(F.conv2d)
@@ -104,13 +105,18 @@ class ConvolutionRule(ContributionRule):
         """Kernel outputs (n, h, w) to the classes of the image's values (n, R, C)."""
         if self.activations:
             values = self.activations[0](values)
-            if self.zeros[0]:
+            if self._zero_is_live:
                 values = F.pad(values, (0, 1, 0, 1), value=self.zeros[0])
         for index, (row_matrix, column_matrix) in enumerate(zip(rows.matrices, columns.matrices, strict=True)):
             if index:
                 values = self.activations[index](values)
             values = torch.matmul(row_matrix, values @ column_matrix.T)
         return values
+
+    @property
+    def _zero_is_live(self) -> bool:
+        """Whether the places that a kernel does not feed hold something else than zero: the activation of zero."""
+        return self.layer.upscale > 1 and bool(self.activations) and self.zeros[0] != 0
 
     @cached_property
     def _operators(self) -> tuple[list[AxisOperator], list[AxisOperator]]:
@@ -119,8 +125,8 @@ class ConvolutionRule(ContributionRule):
         strides = [layer.upscale for layer in self.later]
         rows, columns = (
             [
-                axis_operator(length, self.layer.upscale, position, boxes, strides, any(self.zeros[:1])).to(
-                    self.layer.weight.device
+                axis_operator(length, self.layer.upscale, position, boxes, strides, self._zero_is_live).like(
+                    self.layer.weight
                 )
                 for position in range(self.layer.upscale)
             ]
@@ -133,9 +139,11 @@ def _check_supported(layer: Layer) -> None:
     """Refuse what the formulas do not cover."""
     if layer.function is not F.conv2d:
         raise DissectionError(f"the layer {layer.name} is a {layer.function.__name__} after a convolution")
+    if sum(step.kind is StepKind.PIXEL_SHUFFLE for step in layer.steps) > 1:
+        raise DissectionError(f"two pixel shuffles follow the layer {layer.name}; contribution maps cover one")
     kernel = layer.weight.shape[-2:]
     padding = layer.options.get("padding", 0)
-    same = padding == "same" or _pair(padding) == (kernel[0] // 2, kernel[1] // 2)
+    same = padding == "same" or ((0, 0) if padding == "valid" else _pair(padding)) == (kernel[0] // 2, kernel[1] // 2)
     plain = all(_pair(layer.options.get(option, 1)) == (1, 1) for option in ("stride", "dilation", "groups"))
     if not (plain and same and kernel[0] == kernel[1] and kernel[0] % 2):
         raise DissectionError(

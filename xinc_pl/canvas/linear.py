@@ -27,6 +27,12 @@ class LinearRule(ContributionRule):
                 f"the layer {layer.name} received {len(inputs)} pixels, but the size {size[0]}x{size[1]} has "
                 f"{num_pixels}; pass the coordinates of all pixels, row by row, and their size"
             )
+        rows = [side for side in layer.input.shape[:-1] if side > 1]
+        if size[0] != size[1] and rows == [size[1], size[0]]:
+            raise DissectionError(
+                f"the layer {layer.name} received {rows[0]} rows of {rows[1]} pixels, but the size is {size[0]}x{size[1]}; "
+                "size is height, width"
+            )
         self.inputs = inputs
         self.neuron_shape = (inputs.shape[1],)
         self.weight_sums = layer.weight.double().sum(0).to(inputs.dtype)

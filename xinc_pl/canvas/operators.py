@@ -26,19 +26,19 @@ class AxisOperator:
     """A chain of matrices, one per linear step, and where their classes lie in the image.
 
     Attributes:
-        matrices: Float32; the first is applied to f(Z), each next to f of the result before.
+        matrices: Float64 when built; the first is applied to f(Z), each next to f of the result before.
         classes: int64 (length of the axis,): for every row (or column) of the image, its class in the last result.
-        counts: float32 (number of classes,): how many rows (or columns) each class stands for.
+        counts: float64 when built, (number of classes,): how many rows (or columns) each class stands for.
     """
 
     matrices: tuple[Tensor, ...]
     classes: Tensor
     counts: Tensor
 
-    def to(self, device: torch.device) -> "AxisOperator":
-        """The same on another device."""
-        matrices = tuple(matrix.to(device) for matrix in self.matrices)
-        return AxisOperator(matrices, self.classes.to(device), self.counts.to(device))
+    def like(self, values: Tensor) -> "AxisOperator":
+        """The same on the device and in the precision of ``values``."""
+        matrices = tuple(matrix.to(values) for matrix in self.matrices)
+        return AxisOperator(matrices, self.classes.to(values.device), self.counts.to(values))
 
 
 def axis_operator(
@@ -59,8 +59,8 @@ def axis_operator(
     classes = np.where(position % stride == phase, position // stride, length)
     num_classes = length + 1
     if not boxes:
-        selected = np.eye(num_classes) if zero_is_live else np.eye(num_classes, length)
-        return _operator([selected], classes)
+        distinct, classes = _distinct_rows(np.eye(num_classes)[classes])
+        return _operator([distinct if zero_is_live else distinct[:, :length]], classes)
     matrices: list[Matrix] = []
     for box, factor in zip(boxes, strides, strict=True):
         means = _box_means(np.eye(num_classes)[classes], box)
@@ -74,9 +74,9 @@ def axis_operator(
 def _operator(matrices: Sequence[Matrix], classes: Indices) -> AxisOperator:
     counts = np.bincount(classes, minlength=len(matrices[-1]))
     return AxisOperator(
-        tuple(torch.from_numpy(matrix.astype(np.float32)) for matrix in matrices),
+        tuple(torch.from_numpy(matrix) for matrix in matrices),
         torch.from_numpy(classes.astype(np.int64)),
-        torch.from_numpy(counts.astype(np.float32)),
+        torch.from_numpy(counts.astype(np.float64)),
     )
 
 

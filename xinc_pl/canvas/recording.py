@@ -76,6 +76,8 @@ def _module_paths(network: nn.Module, stack: list[str]) -> Iterator[None]:
     """Keep the path of the module that is running on top of ``stack``."""
     with ExitStack() as hooks:
         for path, module in network.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):  # takes no hooks, and calls nothing that is recorded
+                continue
 
             def enter(module: nn.Module, args: Any, path: str = path) -> None:  # noqa: ANN401
                 del module, args
@@ -109,9 +111,8 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
     """
     modes = [(module, module.training) for module in network.modules()]
     devices = sorted({parameter.device.index for parameter in network.parameters() if parameter.device.type == "cuda"})
-    precision = torch.get_float32_matmul_precision()
-    cudnn_tf32 = torch.backends.cudnn.allow_tf32
     with (
+        _full_float32_precision(),
         torch.random.fork_rng(devices=devices),
         # Inference tensors, as in Trainer.validate, could not be saved for a later use in training.
         torch.inference_mode(False),
@@ -122,11 +123,32 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
         try:
             for module, _ in modes:
                 module.training = False
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+
+@contextmanager
+def _full_float32_precision() -> Iterator[None]:
+    """Switch TF32 and its like off for a while."""
+    if hasattr(torch.backends.cudnn, "conv"):  # PyTorch 2.9, which refuses the older switches once one of these is used
+        backends: Any = torch.backends
+        switches = [backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv]
+        before = [switch.fp32_precision for switch in switches]
+        try:
+            for switch in switches:
+                switch.fp32_precision = "ieee"
+            yield
+        finally:
+            for switch, value in zip(switches, before, strict=True):
+                switch.fp32_precision = value
+    else:
+        precision, cudnn_tf32 = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+        try:
             torch.set_float32_matmul_precision("highest")
             torch.backends.cudnn.allow_tf32 = False
             yield
         finally:
             torch.set_float32_matmul_precision(precision)
             torch.backends.cudnn.allow_tf32 = cudnn_tf32
-            for module, training in modes:
-                module.training = training

@@ -22,6 +22,8 @@ class FrameDataset(Dataset[Frame]):
         return len(self.frames) * self.repeats
 
     def __getitem__(self, index: int) -> Frame:
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} of {len(self)}")  # which is how Python ends a loop over the frames
         return self.frames[index % len(self.frames)]
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
+import PIL.ImageOps
 import skimage.data
 import skimage.io
 import torch
@@ -87,10 +89,26 @@ def _read_file(path: Path) -> npt.NDArray[np.generic]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # metadata that a reader does not know is no concern of ours
-            pixels = np.asarray(skimage.io.imread(path))
+            # Pillow has no floats and no 16-bit colours, tifffile reads nothing else.
+            is_tiff = path.suffix.lower() in (".tif", ".tiff")
+            pixels = np.asarray(skimage.io.imread(path)) if is_tiff else _read_with_pillow(path)
     except Exception as error:  # every reader plugin raises errors of its own
         reason = str(error).strip().splitlines()
         raise ValueError(f"{path} cannot be read as an image: {reason[0] if reason else error!r}") from error
     if pixels.ndim == 4:  # an animation or a stack: the first picture
         pixels = pixels[0]
     return pixels
+
+
+def _read_with_pillow(path: Path) -> npt.NDArray[np.generic]:
+    """Pixels of the first picture in a file, the right way up, in one of the layouts of ``rgb_from_pixels``."""
+    with PIL.Image.open(path) as picture:
+        picture.load()
+        upright = PIL.ImageOps.exif_transpose(picture)
+    if "transparency" in upright.info:  # one colour, or some entries of the palette
+        upright = upright.convert("RGBA")
+    elif upright.mode == "I":  # what older Pillows make of a 16-bit PNG
+        return np.asarray(upright).astype(np.uint16)
+    elif upright.mode not in ("1", "L", "LA", "RGB", "RGBA") and not upright.mode.startswith("I;16"):
+        upright = upright.convert("RGBA" if upright.mode in ("PA", "La", "RGBa") else "RGB")
+    return np.asarray(upright)

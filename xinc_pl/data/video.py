@@ -98,20 +98,22 @@ def _read_file(file: Path, wanted: range) -> Iterator[tuple[str, Tensor]]:
         ) from error
     try:
         with av.open(str(file)) as container:
+            if not container.streams.video:
+                raise ValueError(f"{file} cannot be read as a video: it has no video stream")
             for index, picture in enumerate(container.decode(video=0)):
                 if index in wanted:
                     name = f"{file}, frame {index}"
                     yield name, rgb_from_pixels(picture.to_ndarray(format="rgb24"), name)
                 if index >= wanted[-1]:
                     return
-    except (av.FFmpegError, IndexError) as error:  # IndexError: a file without a video stream
+    except av.FFmpegError as error:
         raise ValueError(f"{file} cannot be read as a video: {error}") from error
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+    return file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
 def _natural_order(file: Path) -> tuple[list[int | str], str]:
     # Splitting at the numbers alternates text and number, so that only like is compared with like.
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", file.name)], file.name
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", file.name)], file.name

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 
 class FourierFeatures(nn.Module):
@@ -26,21 +27,22 @@ class FourierFeatures(nn.Module):
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """Encode coordinates (..., 2), in the precision of B but never below float32."""
-        if self._remembered is not None and self._applies(coordinates):
+        plain = _is_plain(coordinates)
+        if plain and self._remembered is not None and self._applies(coordinates):
             return self._remembered[2]
         # Phases reach 2 pi * 30: half precision, also under autocast, would leave nothing of them.
         with torch.autocast(coordinates.device.type, enabled=False):
             exact = torch.promote_types(self.frequencies.dtype, torch.float32)
             phases = 2 * math.pi * coordinates.to(exact) @ self.frequencies.to(exact).T
             features = torch.cat([phases.sin(), phases.cos()], dim=-1).to(self.frequencies.dtype)
-        if not coordinates.requires_grad and not torch.is_inference_mode_enabled():
+        if plain and not torch.is_inference_mode_enabled():
             # Clones, so that a change in place of what we were given is noticed.
             self._remembered = (coordinates.detach().clone(), self.frequencies.clone(), features)
         return features
 
     def _applies(self, coordinates: Tensor) -> bool:
         assert self._remembered is not None
-        if coordinates.requires_grad:
+        if self._remembered[2]._version:  # the caller has written into what we returned
             return False
         return all(
             now.shape == then.shape and now.dtype == then.dtype and now.device == then.device and now.equal(then)
@@ -50,6 +52,15 @@ class FourierFeatures(nn.Module):
     def __getstate__(self) -> dict[str, object]:
         """Copies and pickles start with an empty memory."""
         return {**self.__dict__, "_remembered": None}
+
+
+def _is_plain(coordinates: Tensor) -> bool:
+    """Whether nothing is differentiated with respect to the coordinates, or mapped over them."""
+    return not (
+        coordinates.requires_grad
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad.unpack_dual(coordinates).tangent is not None
+    )
 
 
 class TimeEncoding(nn.Module):
@@ -69,8 +80,9 @@ class TimeEncoding(nn.Module):
 
     def __init__(self, levels: int = 80, base: float = 1.25) -> None:
         super().__init__()
-        bases = base ** torch.arange(levels, device="cpu") * math.pi
-        self.register_buffer("bits", bases.to(torch.float32).view(torch.int32))
+        # Spelt out, or a double default type would round differently.
+        bases = base ** torch.arange(levels, dtype=torch.float32, device="cpu") * math.pi
+        self.register_buffer("bits", bases.view(torch.int32))
 
     def forward(self, time: Tensor) -> Tensor:
         """Encode times (B,), which should be float64."""

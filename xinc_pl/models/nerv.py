@@ -56,6 +56,8 @@ class NeRV(nn.Module):
         super().__init__()
         kernels = [kernel_sizes] * len(strides) if isinstance(kernel_sizes, int) else list(kernel_sizes)
         _check_arguments(strides, [*kernels, head_kernel_size])
+        if levels < 1 or (width is not None and width < 1):
+            raise ValueError(f"NeRV: levels is {levels} and width is {width}; they must be at least 1")
         self.size = (size[0], size[1])
         self.grid = grid_size(self.size, strides)
         if width is None:
@@ -111,7 +113,7 @@ def first_width(
     )
     a /= _REDUCTION
     b = 2 * levels * math.prod(grid)
-    width = int((math.sqrt(b * b + 4 * a * model_size) - b) / (2 * a)) if a else int(model_size / b)
+    width = int((math.sqrt(b * b + 4 * a * model_size) - b) / (2 * a)) if model_size > 0 else 0
     if width < 1:
         raise ValueError(f"NeRV: model_size {model_size:g} is too small; the stem alone needs {b} parameters")
     return width

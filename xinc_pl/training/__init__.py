@@ -2,7 +2,7 @@
 
 from xinc_pl.training.base import INRModule, NonFiniteLossError
 from xinc_pl.training.image import ImageINR
-from xinc_pl.training.losses import L1Loss, L1SSIMLoss, L2Loss
+from xinc_pl.training.losses import L1SSIMLoss
 from xinc_pl.training.video import VideoINR
 
-__all__ = ["INRModule", "ImageINR", "L1Loss", "L1SSIMLoss", "L2Loss", "NonFiniteLossError", "VideoINR"]
+__all__ = ["INRModule", "ImageINR", "L1SSIMLoss", "NonFiniteLossError", "VideoINR"]

@@ -13,7 +13,6 @@ from torchmetrics import MetricCollection
 
 from xinc_pl.frames import Batch, Size
 from xinc_pl.random_state import RandomState, get_random_state, set_random_state
-from xinc_pl.training.losses import L2Loss
 from xinc_pl.training.metrics import psnr_from_mse, reconstruction_metrics
 from xinc_pl.training.schedules import SCHEDULES, ScheduleName
 
@@ -54,7 +53,7 @@ class INRModule(LightningModule, ABC):
             raise ValueError(f"{type(self).__name__}: schedule is {schedule!r}; choose from {', '.join(SCHEDULES)}")
         self.network = network
         self.size: Size = (size[0], size[1])
-        self.loss = L2Loss() if loss is None else loss
+        self.loss = nn.MSELoss() if loss is None else loss
         self.lr = lr
         self.betas = betas
         self.schedule: ScheduleName = schedule
@@ -121,7 +120,7 @@ class INRModule(LightningModule, ABC):
                 "trainer.max_steps, or use the schedule 'constant'"
             )
         factor = SCHEDULES[self.schedule]
-        scheduler = LambdaLR(optimizer, lambda step: factor(min(step / num_steps, 1.0)))
+        scheduler = LambdaLR(optimizer, lambda step: factor(min(step / max(num_steps, 1), 1.0)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -15,8 +15,8 @@ class ImageINR(INRModule):
     Args:
         network: The network to fit, such as ``FFN``.
         size: Height and width of the image. On the command line it comes from the data.
-        loss: Takes prediction and target, both (1, 3, H, W): ``L2Loss`` (default), ``L1Loss``, ``L1SSIMLoss`` or
-            any other module.
+        loss: Takes prediction and target, both (1, 3, H, W). ``MSELoss`` by default; ``L1Loss``, ``L1SSIMLoss`` (the
+            released code's) or any other module.
         lr: Base learning rate of Adam.
         betas: Adam's decay rates.
         schedule: How the learning rate changes over the run: ``constant`` or ``warmup_cosine``.

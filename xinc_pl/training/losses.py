@@ -1,23 +1,9 @@
-"""Losses between frames (B, 3, H, W); any other module with this signature will do as well."""
+"""Losses between frames (B, 3, H, W) that torch does not have."""
 
 from torch import Tensor, nn
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 SSIM_MIN_SIDE = 11  # the side of SSIM's window
-
-
-class L2Loss(nn.MSELoss):
-    """Mean squared error: the paper's loss."""
-
-    def __init__(self) -> None:
-        super().__init__()
-
-
-class L1Loss(nn.L1Loss):
-    """Mean absolute error."""
-
-    def __init__(self) -> None:
-        super().__init__()
 
 
 class L1SSIMLoss(nn.Module):
@@ -42,7 +28,7 @@ class L1SSIMLoss(nn.Module):
         if min(target.shape[-2:]) < SSIM_MIN_SIDE:
             raise ValueError(
                 f"L1SSIMLoss needs frames of at least {SSIM_MIN_SIDE}x{SSIM_MIN_SIDE}, got "
-                f"{target.shape[-2]}x{target.shape[-1]}; use L1Loss or L2Loss"
+                f"{target.shape[-2]}x{target.shape[-1]}; use torch.nn.L1Loss or torch.nn.MSELoss"
             )
         ssim = structural_similarity_index_measure(prediction, target, data_range=1.0)
         assert isinstance(ssim, Tensor)

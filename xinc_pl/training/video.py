@@ -17,8 +17,8 @@ class VideoINR(INRModule):
         network: The network to fit, such as ``NeRV``.
         num_frames: Length of the video. On the command line it comes from the data.
         size: Height and width of a frame. On the command line it comes from the data.
-        loss: Takes prediction and target, both (B, 3, H, W): ``L2Loss`` (default), ``L1Loss``, ``L1SSIMLoss`` or
-            any other module.
+        loss: Takes prediction and target, both (B, 3, H, W). ``MSELoss`` by default; ``L1Loss``, ``L1SSIMLoss`` (the
+            released code's) or any other module.
         lr: Base learning rate of Adam.
         betas: Adam's decay rates.
         schedule: How the learning rate changes over the run: ``warmup_cosine`` or ``constant``.

@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny import tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer, weights_of
+
+from xinc_pl import ContributionCanvas, dissect
+
+
+def run_folder(tmp_path: Path) -> Path:
+    return tmp_path / "logs" / "version_0"
+
+
+@pytest.mark.parametrize(
+    ("module", "data", "layers"),
+    [
+        (tiny_video, tiny_clip, ["block_1", "block_2", "head"]),
+        (tiny_image, tiny_photograph, ["layer_1", "layer_2", "layer_3"]),
+    ],
+)
+def test_every_layer_has_its_picture_and_its_numbers_at_every_moment(
+    tmp_path: Path, module: type[LightningModule], data: type[LightningDataModule], layers: list[str]
+) -> None:
+    callback = ContributionCanvas(num_neurons=4, at_epochs=(0, 1), on_error="raise")
+    trainer(tmp_path, [callback], max_epochs=2).fit(module(), data())
+    events = EventAccumulator(str(run_folder(tmp_path)), size_guidance={"images": 0, "scalars": 0})
+    events.Reload()
+    assert events.Tags()["images"] == [f"xinc/contribution_canvas/{layer}/maps" for layer in layers]
+    for layer in layers:
+        assert [event.step for event in events.Images(f"xinc/contribution_canvas/{layer}/maps")] == [0, 2, 4]
+        for quantity in ("mean_magnitude", "zero_maps", "completeness_error"):
+            assert len(events.Scalars(f"xinc/contribution_canvas/{layer}/{quantity}")) == 3
+        for epoch in (0, 1, 2):
+            file = run_folder(tmp_path) / f"xinc/contribution_canvas/{layer}/maps_epoch_{epoch:04d}.png"
+            assert np.asarray(Image.open(file)).std() > 1
+
+
+def test_the_files_hold_the_networks_maps(tmp_path: Path) -> None:
+    module, data = tiny_video(), tiny_clip()
+    trainer(tmp_path, [ContributionCanvas(num_neurons=5, at_epochs=())], max_epochs=2).fit(module, data)
+    canvas = dissect(module.network, data.frames[0].inputs)
+    for layer in canvas:
+        stored = np.load(run_folder(tmp_path) / f"xinc/contribution_canvas/{layer}/maps_epoch_0002.npz")
+        magnitudes = canvas[layer].magnitudes().double()
+        assert stored["unit"] == pytest.approx(float(magnitudes.mean()), rel=1e-5)
+        expected = canvas[layer].maps(stored["neurons"]).numpy()
+        assert np.allclose(stored["maps"] * stored["unit"], expected, rtol=1e-4, atol=1e-7)
+        assert np.allclose(stored["total"], (magnitudes.sum(0) / magnitudes.sum(0).mean()).numpy(), rtol=1e-4)
+
+
+def test_the_same_neurons_are_shown_throughout(tmp_path: Path) -> None:
+    trainer(tmp_path, [ContributionCanvas(num_neurons=3, at_epochs=(0, 1))]).fit(tiny_video(), tiny_clip())
+    files = sorted((run_folder(tmp_path) / "xinc/contribution_canvas/block_1").glob("*.npz"))
+    assert len(files) == 3
+    assert len({tuple(np.load(file)["neurons"]) for file in files}) == 1
+
+
+def test_several_frames_have_pictures_of_their_own(tmp_path: Path) -> None:
+    callback = ContributionCanvas(at_epochs=(), frames=[0, 3], layers=["head"], on_error="raise")
+    trainer(tmp_path, [callback], max_epochs=1).fit(tiny_video(), tiny_clip())
+    folder = run_folder(tmp_path) / "xinc/contribution_canvas/head/maps"
+    assert {file.name for file in folder.glob("*.png")} == {"frame_0000_epoch_0001.png", "frame_0003_epoch_0001.png"}
+
+
+def test_training_ends_with_the_same_bits(tmp_path: Path) -> None:
+    with_canvas, without = tiny_image(), tiny_image()
+    trainer(tmp_path, [ContributionCanvas(at_epochs=(0, 1, 2))], max_epochs=3).fit(with_canvas, tiny_photograph())
+    trainer(tmp_path, max_epochs=3).fit(without, tiny_photograph())
+    assert all(torch.equal(a, b) for a, b in zip(weights_of(with_canvas), weights_of(without), strict=True))
+
+
+@pytest.mark.parametrize("num_neurons", [0, 101])
+def test_a_senseless_number_of_neurons_is_refused(num_neurons: int) -> None:
+    with pytest.raises(ValueError, match="num_neurons"):
+        ContributionCanvas(num_neurons=num_neurons)

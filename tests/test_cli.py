@@ -1,0 +1,209 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from xinc_pl.cli import bundled_configs, main
+
+TINY = {
+    "nerv": [
+        *("--config", "nerv", "--data.size", "[16, 32]", "--data.num_frames", "4"),
+        *("--model.network.strides", "[2, 2]", "--model.network.width", "7", "--model.network.levels", "6"),
+    ],
+    "ffn": [
+        *("--config", "ffn", "--data.size", "[16, 32]", "--data.steps_per_epoch", "2"),
+        *("--model.network.num_frequencies", "6", "--model.network.widths", "[10, 8]"),
+    ],
+}
+SHORT = ["--trainer.max_epochs", "3", "--trainer.check_val_every_n_epoch", "1", "--trainer.accelerator", "cpu"]
+QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
+BASES = {"nerv", "ffn"}
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["xinc"])  # Lightning warns if there are words besides those it is given
+
+
+def fit(base: str, *more: str) -> Path:
+    """Run ``fit`` in this process; returns the run's folder."""
+    main(["fit", *TINY[base], *SHORT, *QUIET, *more])
+    return max(Path("lightning_logs").iterdir(), key=lambda path: int(path.name.removeprefix("version_")))
+
+
+def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command that must fail with exit code 2 before training; returns its one line."""
+    with pytest.raises(SystemExit) as exit_:
+        main(list(arguments))
+    assert exit_.value.code == 2
+    assert not list(Path().rglob("*.ckpt"))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("xinc: error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+@pytest.mark.parametrize("base", sorted(BASES))
+def test_fit_trains_dissects_keeps_checkpoints_and_sums_up(base: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit(base)
+    assert {path.name for path in (run / "checkpoints").iterdir()} >= {"last.ckpt"}
+    assert list((run / "checkpoints").glob("best-*.ckpt"))
+    assert len(list((run / "xinc").rglob("*.png"))) == 3 * 3  # three layers, after epochs 0, 1 and 3
+    printed = capsys.readouterr().out
+    assert "best val/psnr" in printed
+    assert "dissected: 3 times" in printed
+    assert "logs:      lightning_logs/version_0" in printed
+    assert "tensorboard --logdir lightning_logs --samples_per_plugin images=500" in printed
+
+
+def test_sizes_come_from_the_data() -> None:
+    saved = yaml.safe_load((fit("nerv") / "config.yaml").read_text())
+    assert saved["data"]["init_args"]["size"] == [16, 32]
+    assert Image.open(next(Path().rglob("*.png"))).size[0] == 1280
+
+
+def test_a_saved_config_repeats_the_run() -> None:
+    first = fit("nerv")
+    main(["fit", "--config", str(first / "config.yaml")])
+    second = Path("lightning_logs/version_1")
+    one, other = (torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for run in (first, second))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_validate_and_predict_and_test_use_a_finished_run(capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = str(fit("nerv") / "checkpoints/last.ckpt")
+    arguments = [*TINY["nerv"], "--trainer.accelerator", "cpu", "--ckpt_path", checkpoint]
+    main(["validate", *arguments])
+    assert len(list(Path("lightning_logs/version_1/xinc").rglob("*_epoch_0003.png"))) == 3
+    main(["predict", *arguments])
+    (film,) = Path("lightning_logs").rglob("reconstruction/video.gif")
+    assert len(list(film.parent.glob("frame_*.png"))) == 4
+    capsys.readouterr()
+    main(["test", *arguments])
+    assert "test/psnr" in capsys.readouterr().out
+
+
+def test_predict_writes_an_image_as_png() -> None:
+    checkpoint = str(fit("ffn") / "checkpoints/last.ckpt")
+    main(["predict", *TINY["ffn"], "--trainer.accelerator", "cpu", "--ckpt_path", checkpoint])
+    (file,) = Path("lightning_logs").rglob("reconstruction/*")
+    assert np.asarray(Image.open(file)).shape == (16, 32, 3)
+
+
+def test_a_video_of_ones_own(tmp_path: Path) -> None:
+    for index in range(4):
+        Image.new("RGB", (40, 20), (60 * index, 0, 0)).save(tmp_path / f"f{index}.png")
+    data = ["--data", "Video", "--data.path", str(tmp_path), "--data.size", "[16, 32]", "--data.num_frames", "4"]
+    main(["fit", *TINY["nerv"], *SHORT, *QUIET, *data])
+    assert list(Path("lightning_logs").rglob("last.ckpt"))
+
+
+@pytest.mark.parametrize("loss", ["L1Loss", "L1SSIMLoss", "torch.nn.HuberLoss"])
+def test_other_losses(loss: str) -> None:
+    assert fit("nerv", "--model.loss", loss).is_dir()
+
+
+def test_the_file_name_of_a_config_may_be_left_out_or_given_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for name in ("nerv", "nerv.yaml", str(bundled_configs()["nerv"])):
+        with pytest.raises(SystemExit) as exit_:
+            main(["fit", "--config", name, "--print_config"])
+        assert exit_.value.code == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] == printed[2]
+
+
+@pytest.mark.parametrize("name", sorted(bundled_configs()))
+def test_every_shipped_config_is_complete_and_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    bases = [name] if name in BASES else sorted(BASES)
+    overlay = [] if name in BASES else ["--config", name]
+    for base in bases:
+        with pytest.raises(SystemExit) as exit_:
+            main(["fit", "--config", base, *overlay, "--print_config"])
+        assert exit_.value.code == 0
+        parsed = yaml.safe_load(capsys.readouterr().out)
+        given = yaml.safe_load(bundled_configs()[name].read_text())
+        assert parsed["trainer"]["max_epochs"] == given["trainer"]["max_epochs"]
+        main(["fit", *TINY[base][:2], *overlay, *TINY[base][2:], *QUIET, "--trainer.fast_dev_run", "1"])
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["fit", "--data.help", "Collage"]])
+def test_help_names_what_there_is(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 0
+    printed = capsys.readouterr().out
+    assert ("num_frames" if "Collage" in arguments else "nerv") in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--config", "nope"], ["'nope'", "bundled are ffn, nerv"]),
+        (["--config", "nerv", "--trainer.max_epoch", "3"], ["--trainer.max_epoch"]),
+        (["--config", "nerv", "--data.size", "[100, 200]"], ["strides", "100x200", "96x192"]),
+        (["--config", "nerv", "--data.num_frames", "0"], ["num_frames is 0"]),
+        (["--config", "nerv", "--data", "Video", "--data.path", "missing"], ["'missing'", "neither a folder"]),
+        (["--config", "nerv", "--data", "Video", "--data.path", "."], ["has no images"]),
+        (["--config", "ffn", "--data.image", "mona_lisa"], ["'mona_lisa'", "astronaut"]),
+        (["--config", "nerv", "--model.lr", "0"], ["lr is 0"]),
+        (["--config", "nerv", "--trainer.logger", "false"], ["no TensorBoard logger", "--trainer.callbacks null"]),
+        (
+            ["--config", "nerv", "--trainer.callbacks", "ContributionCanvas", "--trainer.callbacks.layers", "[head_1]"],
+            ["head_1", "block_1, block_2, block_3, head"],
+        ),
+        (
+            ["--config", "nerv", "--trainer.callbacks", "ContributionCanvas", "--trainer.callbacks.at_epochs", "[-3]"],
+            ["at_epochs has -3"],
+        ),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else None,
+)
+def test_a_mistake_is_one_line_before_training(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = error_of(capsys, "fit", *arguments)
+    assert all(word in message for word in words), message
+
+
+def test_a_value_that_the_data_overrule_is_reported() -> None:
+    with pytest.warns(UserWarning, match=r"model.init_args.network.init_args.size = .*64.* is overruled"):
+        fit("nerv", "--model.network.size", "[64, 64]")
+
+
+def test_a_nan_loss_stops_the_run_with_a_clear_message_and_a_good_checkpoint() -> None:
+    with pytest.raises(SystemExit, match=r"the loss is (nan|inf) in epoch \d+.*lower the learning rate"):
+        fit("ffn", "--model.lr", "1e30", "--trainer.max_epochs", "20")
+    for checkpoint in Path().rglob("*.ckpt"):
+        state = torch.load(checkpoint, weights_only=True)["state_dict"]
+        assert all(torch.isfinite(value).all() for value in state.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_a_checkpoint_from_which_the_run_goes_on_bit_identically(kind: signal.Signals) -> None:
+    arguments = [*TINY["nerv"], *SHORT, *QUIET, "--trainer.callbacks", "LastCheckpoint", "--trainer.max_epochs", "200"]
+    process = subprocess.Popen([sys.executable, "-m", "xinc_pl", "fit", *arguments], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(Path().rglob("last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(kind)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == {signal.SIGINT: 1, signal.SIGTERM: 143}[kind], errors
+    broken = Path("lightning_logs/version_0/checkpoints/last.ckpt")
+    epoch = torch.load(broken, weights_only=True)["epoch"]
+    assert epoch < 199, "it was interrupted"
+    main(["fit", *arguments, "--ckpt_path", str(broken)])
+    main(["fit", *arguments])
+    resumed, whole = (
+        torch.load(f"lightning_logs/version_{number}/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for number in (1, 2)
+    )
+    assert all(torch.equal(resumed[key], whole[key]) for key in whole)

@@ -1,0 +1,60 @@
+"""Coordinates, times and batches."""
+
+import numpy as np
+import pytest
+import torch
+
+from xinc_pl.frames import Frame, batch_of, frame_time, pixel_coordinates
+
+
+def frame(index: int, target: torch.Tensor | None) -> Frame:
+    return Frame(index, torch.zeros(1), (2, 3), target)
+
+
+@pytest.mark.parametrize("size", [(3, 5), (5, 3), (4, 4), (1, 6), (6, 1), (128, 256)])
+def test_pixel_coordinates_are_the_formula_in_float32(size: tuple[int, int]) -> None:
+    height, width = size
+    longest = np.float32(max(size) - 1)
+    pixels = [(row, column) for row in range(height) for column in range(width)]
+    expected = (np.array(pixels, dtype=np.float32) / longest - np.float32(0.5)) * np.float32(2)
+    coordinates = pixel_coordinates(size)
+    assert coordinates.dtype == torch.float32
+    assert np.array_equal(coordinates.numpy(), expected)
+
+
+def test_pixel_coordinates_by_hand() -> None:
+    assert pixel_coordinates((2, 3)).tolist() == [[-1, -1], [-1, 0], [-1, 1], [0, -1], [0, 0], [0, 1]]
+
+
+def test_a_single_pixel_has_finite_coordinates() -> None:
+    assert pixel_coordinates((1, 1)).tolist() == [[-1, -1]]
+
+
+def test_pixel_coordinates_do_not_depend_on_the_default_type() -> None:
+    expected = pixel_coordinates((3, 5))
+    torch.set_default_dtype(torch.float64)
+    try:
+        coordinates = pixel_coordinates((3, 5))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert coordinates.dtype == torch.float32
+    assert torch.equal(coordinates, expected)
+
+
+def test_frame_time_is_exact_to_the_last_bit_of_float64() -> None:
+    times = frame_time(torch.tensor([[0, 1], [2, 6]]), 7)
+    assert times.dtype == torch.float64
+    assert times.tolist() == [[0 / 7, 1 / 7], [2 / 7, 6 / 7]]
+
+
+def test_batch_keeps_order_and_values() -> None:
+    targets = torch.rand(2, 3, 2, 3)
+    batch = batch_of([frame(5, targets[0]), frame(2, targets[1])])
+    assert batch.indices.tolist() == [5, 2]
+    assert batch.indices.dtype == torch.int64
+    assert torch.equal(batch.target, targets)
+
+
+def test_a_frame_without_target_makes_no_batch() -> None:
+    with pytest.raises(ValueError, match="without target"):
+        batch_of([frame(0, torch.rand(3, 2, 3)), frame(1, None)])

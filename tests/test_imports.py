@@ -1,0 +1,67 @@
+"""Which part may import which: the arrows of the architecture, read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import xinc_pl
+
+PACKAGE = Path(xinc_pl.__file__).parent
+
+ALLOWED = {
+    "frames": set(),
+    "random_state": set(),
+    "models": set(),
+    "canvas": set(),
+    "data": {"frames"},
+    "training": {"frames", "models", "random_state"},
+    "analysis": {"canvas", "frames"},
+    "plots": {"analysis"},
+    "callbacks": {"analysis", "canvas", "data", "frames", "models", "plots", "random_state", "training"},
+    "cli": {"analysis", "callbacks", "canvas", "data", "frames", "models", "plots", "random_state", "training"},
+    "__main__": {"cli"},
+    "__init__": {"callbacks", "canvas", "data", "frames", "models", "training"},
+}
+"""Part of the package, and the parts it may import."""
+
+FRAMEWORK_FREE = {"frames", "random_state", "models", "canvas", "analysis", "plots"}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_modules(path: Path) -> set[str]:
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            assert node.module is not None
+            modules.add(node.module)
+            if node.module == "xinc_pl":
+                modules.update(f"xinc_pl.{alias.name}" for alias in node.names)
+    return modules
+
+
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "configs" not in path.parts)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_follow_the_arrows(path: Path) -> None:
+    own = part_of(path)
+    parts = {name.split(".")[1] for name in imported_modules(path) if name.startswith("xinc_pl.")}
+    assert parts - {own} <= ALLOWED[own], f"{own} must not import {parts - {own} - ALLOWED[own]}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_core_knows_no_framework(path: Path) -> None:
+    if part_of(path) in FRAMEWORK_FREE:
+        frameworks = {"lightning", "tensorboard", "jsonargparse"}
+        assert not {name.split(".")[0] for name in imported_modules(path)} & frameworks
+
+
+def test_every_part_is_accounted_for() -> None:
+    assert {part_of(path) for path in SOURCES} == set(ALLOWED)

@@ -1,0 +1,91 @@
+"""Small runs for tests."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
+
+from xinc_pl import FFN, Collage, Image, ImageINR, NeRV, VideoINR
+from xinc_pl.callbacks import DissectedFrame, Outputs, XINCCallback
+
+SIZE = (16, 32)
+
+
+def tiny_video() -> VideoINR:
+    """A NeRV of two blocks, always with the same weights."""
+    torch.manual_seed(0)
+    return VideoINR(NeRV(SIZE, strides=(2, 2), width=7, levels=6), num_frames=4, size=SIZE)
+
+
+def tiny_clip() -> Collage:
+    """Four frames."""
+    return Collage(SIZE, num_frames=4)
+
+
+def tiny_image() -> ImageINR:
+    """A small FFN, always with the same weights."""
+    torch.manual_seed(0)
+    return ImageINR(FFN(num_frequencies=6, widths=(10, 8)), size=SIZE)
+
+
+def tiny_photograph() -> Image:
+    """A photograph, two steps per epoch."""
+    return Image("rocket", SIZE, steps_per_epoch=2)
+
+
+def trainer(folder: Path, callbacks: Sequence[Callback] = (), max_epochs: int = 3, **options: Any) -> Trainer:
+    """A silent trainer that logs to TensorBoard below ``folder``."""
+    settings: dict[str, Any] = {
+        "accelerator": "cpu",
+        "logger": TensorBoardLogger(folder, name="logs"),
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 1,
+    }
+    return Trainer(callbacks=list(callbacks), max_epochs=max_epochs, **(settings | options))
+
+
+def weights_of(module: LightningModule) -> list[torch.Tensor]:
+    """Copies of all parameters."""
+    return [parameter.detach().clone() for parameter in module.parameters()]
+
+
+class Probe(XINCCallback):
+    """Remembers when it was called and with what."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.moments: list[tuple[int, int]] = []
+        self.seen: list[DissectedFrame] = []
+        self.layers_seen: list[str] = []
+
+    def analyse(self, frames: Sequence[DissectedFrame], layers: Sequence[str], outputs: Outputs) -> None:
+        """Note the moment, and what there is."""
+        self.moments.append((outputs.epoch, outputs.step))
+        self.seen = list(frames)
+        self.layers_seen = list(layers)
+        outputs.scalars(layers[0], {"probe": float(frames[0].canvas[layers[0]].num_neurons)}, frames[0].frame.index)
+
+
+class Foreign(LightningModule):
+    """Somebody else's module: another network, batches as dictionaries, nothing of ours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Linear(2, 12), nn.SiLU(), nn.Linear(12, 3), nn.Sigmoid())
+
+    def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        """Mean squared error."""
+        return (self.net(batch["xy"]) - batch["rgb"]).square().mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Plain SGD."""
+        return torch.optim.SGD(self.parameters(), lr=0.1)
