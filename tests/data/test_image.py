@@ -44,5 +44,5 @@ def test_too_few_steps_are_refused_by_the_arguments_own_name() -> None:
 
 def test_a_missing_file_is_reported_in_setup() -> None:
     data = Image("no/such.png")
-    with pytest.raises(ValueError, match="'no/such.png'"):
+    with pytest.raises(ValueError, match=r"'no/such\.png'"):
         data.setup("fit")

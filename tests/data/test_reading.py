@@ -70,7 +70,7 @@ def test_16_bits_are_scaled(tmp_path: Path, suffix: str) -> None:
 
 
 def test_float_and_16_bit_colour_tiffs(tmp_path: Path, rgb: Pixels) -> None:
-    tifffile.imwrite(tmp_path / "float.tif", (rgb / 255).astype(np.float32))
+    tifffile.imwrite(tmp_path / "float.tif", (rgb / 255).astype(np.float32), photometric="rgb")
     tifffile.imwrite(tmp_path / "deep.tif", rgb.astype(np.uint16) * 257, photometric="rgb")
     assert_shows(read_image(tmp_path / "float.tif"), rgb / 255)
     assert_shows(read_image(tmp_path / "deep.tif"), rgb / 255)
@@ -138,9 +138,10 @@ def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes, suffix: str
         read_image(path)
 
 
-def test_a_truncated_file_is_refused(tmp_path: Path, rgb: Pixels) -> None:
-    path = written(tmp_path / "x.png", np.tile(rgb, (20, 20, 1)))
-    path.write_bytes(path.read_bytes()[:2000])
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (50, 50), dtype=np.uint8)
+    path = written(tmp_path / "x.png", noise)
+    path.write_bytes(path.read_bytes()[:1500])
     with pytest.raises(ValueError, match="truncated"):
         read_image(path)
 
@@ -153,7 +154,7 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, 255.0, np.nan])
 def test_floats_outside_of_0_to_1_are_refused(value: float) -> None:
-    with pytest.raises(ValueError, match="my picture: .* scale it"):
+    with pytest.raises(ValueError, match=r"my picture: .* scale it"):
         rgb_from_pixels(np.array([[[0.5, 0.5, value]]]), "my picture")
 
 

@@ -103,7 +103,7 @@ def test_unusual_names_have_an_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", ["folder", "file"])
 def test_too_short_a_video_tells_how_many_frames_there_are(source: str, request: pytest.FixtureRequest) -> None:
     path = request.getfixturevalue(source)
-    with pytest.raises(ValueError, match="only 5 of the 6 frames .* set num_frames to 5"):
+    with pytest.raises(ValueError, match=r"only 5 of the 6 frames .* set num_frames to 5"):
         clip(path, num_frames=6, first_frame=3, every_n_frames=2).setup("fit")
     with pytest.raises(ValueError, match="no frame 12"):
         clip(path, num_frames=1, first_frame=12).setup("fit")
@@ -112,13 +112,13 @@ def test_too_short_a_video_tells_how_many_frames_there_are(source: str, request:
 
 def test_frames_of_different_sizes_are_refused(folder: Path) -> None:
     PIL.Image.new("RGB", (10, 20)).save(folder / "frame5.png")
-    with pytest.raises(ValueError, match="frame5.png is 20x10, but the frames before it are 4x8"):
+    with pytest.raises(ValueError, match=r"frame5.png is 20x10, but the frames before it are 4x8"):
         clip(folder).setup("fit")
 
 
 def test_an_unreadable_frame_is_named(folder: Path) -> None:
     (folder / "frame3.png").write_text("no picture")
-    with pytest.raises(ValueError, match="frame3.png cannot be read"):
+    with pytest.raises(ValueError, match=r"frame3.png cannot be read"):
         clip(folder).setup("fit")
 
 
@@ -145,7 +145,7 @@ def test_a_file_without_a_video_stream_is_refused(tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "x.wav"), "wb") as sound:
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes(bytes(2000))
-    with pytest.raises(ValueError, match="x.wav .* no video stream"):
+    with pytest.raises(ValueError, match=r"x.wav .* no video stream"):
         clip(tmp_path / "x.wav").setup("fit")
 
 

@@ -172,10 +172,8 @@ def dissect(
     with undisturbed(network):
         if _HALF_PRECISION & {parameter.dtype for parameter in network.parameters()}:
             # Their sums would not be exact.
-            network, inputs = (
-                copy.deepcopy(network).float(),
-                inputs.float() if inputs.dtype in _HALF_PRECISION else inputs,
-            )
+            network = copy.deepcopy(network).float()
+            inputs = inputs.float() if inputs.dtype in _HALF_PRECISION else inputs
         parameter = next(network.parameters(), None)
         device = inputs.device if parameter is None else parameter.device
         result, calls = record(network, inputs.to(device).clone())

@@ -30,8 +30,8 @@ class LinearRule(ContributionRule):
         rows = [side for side in layer.input.shape[:-1] if side > 1]
         if size[0] != size[1] and rows == [size[1], size[0]]:
             raise DissectionError(
-                f"the layer {layer.name} received {rows[0]} rows of {rows[1]} pixels, but the size is {size[0]}x{size[1]}; "
-                "size is height, width"
+                f"the layer {layer.name} received {rows[0]} rows of {rows[1]} pixels, but the size is "
+                f"{size[0]}x{size[1]}; size is height, width"
             )
         self.inputs = inputs
         self.neuron_shape = (inputs.shape[1],)

@@ -132,23 +132,27 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
 @contextmanager
 def _full_float32_precision() -> Iterator[None]:
     """Switch TF32 and its like off for a while."""
-    if hasattr(torch.backends.cudnn, "conv"):  # PyTorch 2.9, which refuses the older switches once one of these is used
-        backends: Any = torch.backends
+    backends: Any = torch.backends
+    switches: list[Any] = []
+    if hasattr(backends.cudnn, "conv"):  # PyTorch 2.9: one switch per kind of operation
         switches = [backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv]
-        before = [switch.fp32_precision for switch in switches]
-        try:
+    before = [switch.fp32_precision for switch in switches]
+    older: tuple[str, bool] | None
+    try:
+        older = torch.get_float32_matmul_precision(), backends.cudnn.allow_tf32
+    except RuntimeError:  # they are refused once somebody used the newer ones
+        older = None
+    try:
+        if older is None:
             for switch in switches:
                 switch.fp32_precision = "ieee"
-            yield
-        finally:
-            for switch, value in zip(switches, before, strict=True):
-                switch.fp32_precision = value
-    else:
-        precision, cudnn_tf32 = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-        try:
+        else:
             torch.set_float32_matmul_precision("highest")
-            torch.backends.cudnn.allow_tf32 = False
-            yield
-        finally:
-            torch.set_float32_matmul_precision(precision)
-            torch.backends.cudnn.allow_tf32 = cudnn_tf32
+            backends.cudnn.allow_tf32 = False
+        yield
+    finally:
+        if older is not None:
+            torch.set_float32_matmul_precision(older[0])
+            backends.cudnn.allow_tf32 = older[1]
+        for switch, value in zip(switches, before, strict=True):
+            switch.fp32_precision = value
