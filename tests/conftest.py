@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from skimage.metrics import structural_similarity
 from torch import Tensor, from_numpy
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -19,3 +20,25 @@ def golden() -> Callable[[str], dict[str, Tensor]]:
             return {key: from_numpy(np.array(value)) for key, value in arrays.items()}
 
     return read
+
+
+@pytest.fixture(scope="session")
+def reference_ssim() -> Callable[[Tensor, Tensor], float]:
+    """Mean SSIM of frames (B, 3, H, W), by scikit-image: window of 11, sigma 1.5, borders mirrored."""
+
+    def ssim(prediction: Tensor, target: Tensor) -> float:
+        values = [
+            structural_similarity(
+                # scikit-image leaves out a border, torchmetrics mirrors what lies inside of it.
+                *(np.pad(frame.double().numpy(), ((0, 0), (5, 5), (5, 5)), mode="reflect") for frame in pair),
+                data_range=1.0,
+                gaussian_weights=True,
+                sigma=1.5,
+                use_sample_covariance=False,
+                channel_axis=0,
+            )
+            for pair in zip(prediction, target, strict=True)
+        ]
+        return float(np.mean(values))
+
+    return ssim

@@ -253,6 +253,21 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path: Path) -> None:
         assert torch.equal(expected, value)
 
 
+def test_looking_at_a_checkpoint_leaves_the_random_state_alone(tmp_path: Path) -> None:
+    module, data = video()
+    run = trainer(1)
+    run.fit(module, data)
+    run.save_checkpoint(tmp_path / "x.ckpt")
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    other = VideoINR(NeRV(SIZE, strides=(2, 2), width=6, levels=8), 4, SIZE)
+    torch.set_rng_state(before)
+    trainer().validate(other, data, ckpt_path=tmp_path / "x.ckpt", verbose=False)
+    VideoINR.load_from_checkpoint(tmp_path / "x.ckpt", network=other.network, num_frames=4, size=SIZE)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(cast(NeRV, other.network).head.weight, cast(NeRV, module.network).head.weight)
+
+
 def test_validating_more_often_does_not_change_the_training() -> None:
     results = []
     for options in ({"check_val_every_n_epoch": 1, "num_sanity_val_steps": 2}, {"limit_val_batches": 0}):

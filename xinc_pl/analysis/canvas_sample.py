@@ -63,7 +63,7 @@ def canvas_sample(canvas: LayerCanvas, statistics: LayerStatistics, num_sampled:
     return CanvasSample(
         layer=canvas.name,
         num_neurons=canvas.num_neurons,
-        neuron_kind="inputs" if len(canvas.neuron_shape) == 1 else "kernels (input→output channel)",
+        neuron_kind="inputs" if len(canvas.neuron_shape) == 1 else "kernels (input→output)",
         neurons=neurons,
         labels=tuple(neuron_label(int(neuron), canvas.neuron_shape) for neuron in neurons),
         maps=(canvas.maps(torch.from_numpy(neurons)) / divisor).cpu().numpy(),

@@ -143,12 +143,11 @@ def _full_float32_precision() -> Iterator[None]:
     except RuntimeError:  # they are refused once somebody used the newer ones
         older = None
     try:
-        if older is None:
-            for switch in switches:
-                switch.fp32_precision = "ieee"
-        else:
+        if older is not None:
             torch.set_float32_matmul_precision("highest")
             backends.cudnn.allow_tf32 = False
+        for switch in switches:
+            switch.fp32_precision = "ieee"
         yield
     finally:
         if older is not None:

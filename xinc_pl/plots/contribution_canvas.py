@@ -8,7 +8,7 @@ from matplotlib.colors import FuncNorm, Normalize
 
 from xinc_pl.analysis.canvas_sample import CanvasSample
 from xinc_pl.plots.figures import (
-    FONT_SIZE,
+    HEADING_SIZE,
     MAGNITUDE_COLOURS,
     MARGIN,
     SIGNED_COLOURS,
@@ -24,10 +24,10 @@ TOTAL_LIMIT = 3.0
 """Where the colours of the total end, in units of an average pixel's."""
 
 _WIDTH = 1280
-_HEADING = 44
+_HEADING = 78
 _REFERENCES = 290
 """Width of the column with target, reconstruction and total."""
-_SCALE = 96
+_SCALE = 104
 """Width of the colour bar with its numbers."""
 _GAP = 8
 _MAX_HEIGHT = 1100
@@ -81,12 +81,12 @@ def draw_contribution_canvas(
 
 def _draw_heading(sheet: Sheet, sample: CanvasSample, epoch: int, psnr: float | None, frame_name: str) -> None:
     heading = f"{sample.layer} · {moment_title(epoch, psnr)}" + (f" · {frame_name}" if frame_name else "")
-    sheet.words(heading, MARGIN, 10, size=FONT_SIZE + 4, bold=True)
+    sheet.words(heading, MARGIN, 10, size=HEADING_SIZE, bold=True)
     facts = (
         f"{len(sample.neurons)} of {sample.num_neurons:,} {sample.neuron_kind} · {sample.num_zero_maps:,} zero maps · "
         f"mean |M| {sample.unit:.3g}"
     )
-    sheet.words(facts, _WIDTH - MARGIN, 14, align="right")
+    sheet.words(facts, MARGIN, 50)
 
 
 def _draw_references(
@@ -104,7 +104,7 @@ def _draw_references(
         sheet.picture(target, boxes[0], "target")
     sheet.picture(reconstruction, boxes[1], "reconstruction")
     norm = Normalize(0, TOTAL_LIMIT)
-    sheet.picture(sample.total, boxes[2], "total of all neurons / its mean", colours=MAGNITUDE_COLOURS, norm=norm)
+    sheet.picture(sample.total, boxes[2], "total / its mean", colours=MAGNITUDE_COLOURS, norm=norm)
     below = boxes[2][1] + height + 8
     sheet.colour_bar((MARGIN, below, _REFERENCES, 10), MAGNITUDE_COLOURS, norm, [0, 1, 2, 3], extend="max")
 

@@ -10,8 +10,10 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-FONT_SIZE = 12
-TITLE_HEIGHT = 26
+FONT_SIZE = 14
+HEADING_SIZE = 24
+"""Large enough to be read on TensorBoard's cards, which show a sheet at a third of its size."""
+TITLE_HEIGHT = 30
 """Pixels above a picture for its title."""
 MARGIN = 14
 SIGNED_COLOURS = "RdBu_r"
@@ -53,7 +55,7 @@ class Sheet:
         """Put a picture (H, W) or (H, W, 3) into a box, with its title above."""
         left, top, width, height = box
         self._axes.imshow(
-            values, cmap=colours, norm=norm, interpolation="nearest", extent=(left, left + width, top + height, top)
+            values, cmap=colours, norm=norm, interpolation="auto", extent=(left, left + width, top + height, top)
         )
         self._axes.add_patch(Rectangle((left, top), width, height, fill=False, linewidth=0.5, edgecolor=_FRAME_COLOUR))
         if title:

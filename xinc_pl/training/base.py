@@ -128,8 +128,8 @@ class INRModule(LightningModule, ABC):
         checkpoint["xinc_random_state"] = get_random_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the random state."""
-        if "xinc_random_state" in checkpoint:
+        """Restore the random state, if the training goes on from here."""
+        if "xinc_random_state" in checkpoint and self._trainer is not None and self.trainer.training:
             set_random_state(cast(RandomState, checkpoint["xinc_random_state"]))
 
     def _measure(self, metrics: MetricCollection, batch: Batch) -> None:

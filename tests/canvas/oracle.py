@@ -1,0 +1,131 @@
+"""The formulas of the method's section 2, naively in float64: explicit copies and masks, nothing shared with the package."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Function = Callable[[Tensor], Tensor]
+
+
+@dataclass
+class Dense:
+    """A linear layer: weight (outputs, inputs), bias (outputs,), and the activation after it."""
+
+    weight: Tensor
+    bias: Tensor | None
+    activation: Function
+
+
+@dataclass
+class Kernels:
+    """A convolution: weight (outputs, inputs, k, k), bias, the pixel shuffle and the activation after it."""
+
+    weight: Tensor
+    bias: Tensor | None
+    stride: int
+    activation: Function
+
+
+def identity(values: Tensor) -> Tensor:
+    return values
+
+
+def dense_inputs(layers: Sequence[Dense], encoded: Tensor) -> list[Tensor]:
+    """What each layer receives, float64 (pixels, inputs), and last the output."""
+    received = [encoded.double()]
+    for layer in layers:
+        values = received[-1] @ layer.weight.double().T
+        if layer.bias is not None:
+            values = values + layer.bias.double()
+        received.append(layer.activation(values))
+    return received
+
+
+def dense_maps(
+    layers: Sequence[Dense], index: int, encoded: Tensor, size: tuple[int, int], convention: str, per_output: bool
+) -> Tensor:
+    """Maps of all neurons of one linear layer: (inputs, H, W), or (inputs, outputs, H, W)."""
+    layer, inputs = layers[index], dense_inputs(layers, encoded)[index]
+    num_outputs, num_inputs = layer.weight.shape
+    is_last = index == len(layers) - 1
+    bias = torch.zeros(num_outputs).double() if layer.bias is None else layer.bias.double()
+    maps = []
+    for i in range(num_inputs):
+        products = [inputs[:, i] * layer.weight[j, i].double() for j in range(num_outputs)]
+        shares = [bias[j] / num_inputs for j in range(num_outputs)]
+        if not per_output:
+            products, shares = [sum(products, torch.zeros(()))], [sum(shares, torch.zeros(()))]
+        if convention == "released":
+            products = [product + share for product, share in zip(products, shares, strict=True)]
+            products = products if is_last else [layer.activation(product) for product in products]
+        images = [product.reshape(size) for product in products]
+        maps.append(torch.stack(images) if per_output else images[0])
+    return torch.stack(maps)
+
+
+def kernel_inputs(layers: Sequence[Kernels], features: Tensor) -> list[Tensor]:
+    """What each convolution receives, float64 (channels, h, w), and last the output."""
+    received = [features.double()]
+    for layer in layers:
+        bias = None if layer.bias is None else layer.bias.double()
+        values = F.conv2d(received[-1][None], layer.weight.double(), bias, padding=layer.weight.shape[-1] // 2)
+        received.append(layer.activation(F.pixel_shuffle(values, layer.stride))[0])
+    return received
+
+
+def kernel_output(layer: Kernels, inputs: Tensor, i: int, o: int) -> Tensor:
+    """Z_io = x_i * w_io + b_o / C_in, pixel by pixel: (h, w)."""
+    kernel = layer.weight[o, i].double()
+    pad = len(kernel) // 2
+    padded = F.pad(inputs[i], (pad, pad, pad, pad))
+    total = torch.zeros_like(inputs[i])
+    height, width = total.shape
+    for row in range(len(kernel)):
+        for column in range(len(kernel)):
+            total += kernel[row, column] * padded[row : row + height, column : column + width]
+    if layer.bias is not None:
+        total += layer.bias[o].double() / layer.weight.shape[1]
+    return total
+
+
+def repeat(image: Tensor, stride: int) -> Tensor:
+    """Nearest upsampling."""
+    return image.repeat_interleave(stride, 0).repeat_interleave(stride, 1)
+
+
+def box_mean(image: Tensor, size: int) -> Tensor:
+    """Mean over size x size pixels, those outside of the image being zero."""
+    return F.avg_pool2d(image[None, None], size, stride=1, padding=size // 2, count_include_pad=True)[0, 0]
+
+
+def kernel_maps(layers: Sequence[Kernels], index: int, features: Tensor) -> Tensor:
+    """Maps of all kernels of one convolution, input channel first: (inputs * outputs, H, W)."""
+    layer, inputs = layers[index], kernel_inputs(layers, features)[index]
+    num_outputs, num_inputs = layer.weight.shape[:2]
+    last = len(layers) - 1
+    maps = []
+    for i in range(num_inputs):
+        for o in range(num_outputs):
+            values = repeat(kernel_output(layer, inputs, i, o), layer.stride)
+            row, column = divmod(o % layer.stride**2, layer.stride)
+            mask = torch.zeros_like(values)
+            mask[row :: layer.stride, column :: layer.stride] = 1
+            values = values * mask
+            if index < last:
+                values = layer.activation(values)
+            for position in range(index + 1, len(layers)):
+                later = layers[position]
+                values = repeat(box_mean(values, later.weight.shape[-1]), later.stride)
+                if position < last:
+                    values = later.activation(values)
+            maps.append(values)
+    return torch.stack(maps)
+
+
+def assert_maps_close(maps: Tensor, expected: Tensor) -> None:
+    """Tolerances for float32 against float64."""
+    atol = 1e-4 * float(expected.abs().mean())
+    torch.testing.assert_close(maps.double(), expected.double(), rtol=1e-4, atol=atol, check_device=False)
