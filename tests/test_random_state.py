@@ -53,12 +53,14 @@ def test_reading_the_state_draws_nothing() -> None:
     assert draw() == expected
 
 
-def test_a_state_from_a_machine_with_gpus_can_be_set_on_one_without() -> None:
-    state = get_random_state()
-    expected = draw()
-    gpu = torch.zeros(16, dtype=torch.uint8)
-    set_random_state({**state, "cuda": [gpu] * (torch.cuda.device_count() + 1)})
-    assert draw() == expected
+def test_gpus_get_their_state_only_if_there_are_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[list[torch.Tensor]] = []
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", written.append)
+    gpus = [torch.full((16,), 7, dtype=torch.uint8)] * 2
+    for count in (0, 1, 2):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
+        set_random_state({**get_random_state(), "cuda": gpus})
+    assert [[state.tolist() for state in states] for states in written] == [[[7] * 16] * 2]
 
 
 def test_preserved_random_state_hides_draws_and_seeds() -> None:

@@ -1,6 +1,7 @@
 """Networks to dissect, and the oracle's description of the same."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ def dense_network(
     """Linear layers ``0``, ``1``, ... with an activation after all but the last."""
     torch.manual_seed(seed)
     function = ACTIVATIONS[activation]
-    layers = nn.ModuleList(nn.Linear(*sides, bias=bias) for sides in zip(widths[:-1], widths[1:], strict=True))
+    layers = nn.ModuleList(nn.Linear(*sides, bias=bias) for sides in pairwise(widths))
 
     def forward(self: Any, values: Tensor) -> Tensor:
         for layer in self.layers[:-1]:

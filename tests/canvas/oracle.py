@@ -1,4 +1,4 @@
-"""The formulas of the method's section 2, naively in float64: explicit copies and masks, nothing shared with the package."""
+"""The formulas of contribution maps, naively in float64: explicit copies and masks, nothing of the package's code."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -196,6 +196,15 @@ def test_the_kernel_of_each_phase_by_hand() -> None:
     ]
 
 
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_what_follows_the_last_linear_layer_is_in_no_map(convention: Convention) -> None:
+    network, description = dense_network((4, 9, 3), "relu")
+    squashed = nn.Sequential(network, nn.Sigmoid())
+    canvas = dissect(squashed, encoded(), size=SIZE, convention=convention)
+    for index, layer in enumerate(canvas.values()):
+        assert_maps_close(layer.maps(), dense_maps(description, index, encoded(), SIZE, convention, per_output=False))
+
+
 # What must hold
 
 
@@ -308,8 +317,8 @@ def test_the_stream_has_every_neuron_once(monkeypatch: pytest.MonkeyPatch, canva
         assert neurons.sort().values.tolist() == list(range(layer.num_neurons))
         for neurons, magnitudes in chunks:
             assert torch.equal(magnitudes, layer.magnitudes()[neurons])
-        some = torch.cat([neurons for neurons, _ in layer.stream([5, 2])])
-        assert sorted(some.tolist()) == [2, 5]
+        some = torch.cat([neurons for neurons, _ in layer.stream([3, 1])])
+        assert sorted(some.tolist()) == [1, 3]
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)

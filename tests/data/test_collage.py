@@ -198,4 +198,4 @@ def test_flow_of_the_background_is_the_pan_that_the_pictures_show(clip: Clip, in
 def test_datamodule_serves_the_clip() -> None:
     collage = Collage(size=(24, 48), num_frames=5, batch_size=2, seed=3)
     assert_same(collage.frames, render_collage((24, 48), 5, seed=3))
-    assert [len(batch.index) for batch in collage.train_dataloader()] == [2, 2, 1]
+    assert [len(batch.indices) for batch in collage.train_dataloader()] == [2, 2, 1]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import xinc_pl.canvas.convolution
 import xinc_pl.canvas.linear  # noqa: F401 - both register their rules
-from xinc_pl.canvas.chain import Layer, read_chain
+from xinc_pl.canvas.chain import read_chain
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.recording import record, undisturbed
 from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, rule_for
@@ -182,10 +182,11 @@ def dissect(
             raise DissectionError("the network's output is NaN or infinite: there is nothing to dissect")
         size = _image_size(image) if size is None else (int(size[0]), int(size[1]))
         chain = read_chain(image, calls, getattr(network, "layer_names", {}), tuple(_tensors_in(result)))
-        layers = {
-            layer.name: _checked(LayerCanvas(rule_for(layer, chain.layers[index + 1 :], size, convention)), layer)
-            for index, layer in enumerate(chain.layers)
-        }
+        layers = {}
+        for index, layer in enumerate(chain.layers):
+            later = chain.layers[index + 1 :]
+            layers[layer.name] = LayerCanvas(rule_for(layer, later, size, convention))
+            _check_completeness(layers[layer.name], f"{later[0].name} received" if later else "the network returned")
     return Canvas(layers, image.detach(), chain.skipped, convention)
 
 
@@ -236,10 +237,10 @@ def _completeness_error(rule: ContributionRule) -> float:
     return float(difference / received.abs().max().clamp_min(torch.finfo(received.dtype).tiny))
 
 
-def _checked(canvas: LayerCanvas, layer: Layer) -> LayerCanvas:
+def _check_completeness(canvas: LayerCanvas, what_followed: str) -> None:
     if not canvas.completeness_error <= _MAX_COMPLETENESS_ERROR:
         raise DissectionError(
-            f"the contributions in {layer.name} add up to something else than what came after it (relative error "
-            f"{canvas.completeness_error:.2g}): something between it and the next layer was not recorded"
+            f"the contributions in {canvas.name} add up to something else than what {what_followed} (relative error "
+            f"{canvas.completeness_error:.2g}): something between the two was not recorded, or changed a tensor in "
+            "place that had been used before"
         )
-    return canvas

@@ -131,7 +131,7 @@ class _Walk:
             data = {id(argument): argument for argument in call.tensors() if id(argument) in self.downstream}
             if len(data) != 1 or len(call.outputs) != 1:
                 raise self._broken(call, position, after, "joins or splits branches")
-            step = Step(call, next(iter(data.values())))
+            step = Step.of(call, next(iter(data.values())))
             if step.kind is StepKind.OTHER:
                 raise self._broken(call, position, after, "mixes neurons or pixels, or adds a tensor from elsewhere")
             steps.insert(0, step)

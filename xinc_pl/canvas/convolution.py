@@ -138,7 +138,10 @@ class ConvolutionRule(ContributionRule):
 def _check_supported(layer: Layer) -> None:
     """Refuse what the formulas do not cover."""
     if layer.function is not F.conv2d:
-        raise DissectionError(f"the layer {layer.name} is a {layer.function.__name__} after a convolution")
+        raise DissectionError(
+            f"the layer {layer.name} is a {layer.function.__name__}; there is no contribution rule for convolutions "
+            "that come before one"
+        )
     if sum(step.kind is StepKind.PIXEL_SHUFFLE for step in layer.steps) > 1:
         raise DissectionError(f"two pixel shuffles follow the layer {layer.name}; contribution maps cover one")
     kernel = layer.weight.shape[-2:]

@@ -49,8 +49,9 @@ class LinearRule(ContributionRule):
     def per_output(self, neurons: Tensor) -> Tensor:
         """o_i(p) * w_ij, not summed over j: (n, outputs, H, W)."""
         products = self.layer.weight.T[neurons][:, :, None] * self.inputs.T[neurons][:, None, :]
-        if self.convention == "released" and self.layer.bias is not None:
-            products = self._released(products, self.layer.bias[:, None])
+        if self.convention == "released":
+            bias = products.new_zeros(()) if self.layer.bias is None else self.layer.bias[:, None]
+            products = self._released(products, bias)
         return products.view(len(neurons), -1, *self.size)
 
     def output_sum(self) -> Tensor:

@@ -1,7 +1,7 @@
 """What stands between two layers: recorded calls that can be replayed on other values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import reduce
 from typing import Any
@@ -40,6 +40,17 @@ class Step:
 
     call: Call
     data: Tensor
+
+    @classmethod
+    def of(cls, call: Call, data: Tensor) -> "Step":
+        """The step that ``call`` is. Other tensors of one value, such as a learned slope, are copied."""
+
+        def keep(argument: Any) -> Any:  # noqa: ANN401 - any argument of a function
+            is_scalar = isinstance(argument, Tensor) and argument is not data and argument.numel() == 1
+            return argument.detach().clone() if is_scalar else argument
+
+        args, kwargs = tuple(map(keep, call.args)), {key: keep(item) for key, item in call.kwargs.items()}
+        return cls(replace(call, args=args, kwargs=kwargs), data)
 
     def __call__(self, values: Tensor) -> Tensor:
         """Replay the call with ``values`` in the place of the data."""

@@ -30,8 +30,8 @@ class FrameDataset(Dataset[Frame]):
 class EpochShuffle(Sampler[int]):
     """A new order every epoch that depends on nothing but the seed and the epoch.
 
-    Lightning calls ``set_epoch``; a resumed run therefore sees the frames in the order in which the
-    uninterrupted one would have.
+    Lightning calls ``set_epoch``; a run resumed at the end of an epoch therefore sees the frames in the order in
+    which the uninterrupted one would have. (Resumed within an epoch, Lightning starts the epoch's order again.)
     """
 
     def __init__(self, length: int, seed: int) -> None:

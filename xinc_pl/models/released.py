@@ -37,7 +37,8 @@ def nerv_from_released(state: Mapping[str, Tensor], grid: tuple[int, int]) -> Ne
     Raises:
         ValueError: The state dict is not that of a NeRV.
     """
-    weights = [value for key, value in sorted(state.items()) if re.fullmatch(_BLOCK.format(r"\d+", "weight"), key)]
+    blocks = sorted(int(match[1]) for key in state if (match := re.fullmatch(_BLOCK.format(r"(\d+)", "weight"), key)))
+    weights = [state[f"decoder.{block}.conv.upconv.0.weight"] for block in blocks]
     if not weights or "head_layer.weight" not in state:
         raise ValueError(f"not a NeRV of the published code: its state dict has the keys {sorted(state)}")
     widths = [weight.shape[1] for weight in [*weights, state["head_layer.weight"]]]
@@ -54,9 +55,12 @@ def nerv_from_released(state: Mapping[str, Tensor], grid: tuple[int, int]) -> Ne
     for kind in ("weight", "bias"):
         renamed[f"stem.{kind}"] = state[f"decoder.0.conv.downconv.{kind}"]
         renamed[f"head.{kind}"] = state[f"head_layer.{kind}"]
-        for index in range(len(weights)):
-            renamed[f"blocks.{index}.conv.{kind}"] = state[f"decoder.{index + 1}.conv.upconv.0.{kind}"]
-    network.load_state_dict({key: torch.as_tensor(value) for key, value in renamed.items()})
+        for index, block in enumerate(blocks):
+            renamed[f"blocks.{index}.conv.{kind}"] = state[f"decoder.{block}.conv.upconv.0.{kind}"]
+    try:
+        network.load_state_dict({key: torch.as_tensor(value) for key, value in renamed.items()})
+    except RuntimeError as error:
+        raise ValueError(f"not a NeRV of the published code: {error}") from error
     return network
 
 

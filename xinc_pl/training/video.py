@@ -13,6 +13,8 @@ from xinc_pl.training.schedules import ScheduleName
 class VideoINR(INRModule):
     """Fits a network that maps times (B,) in [0, 1) to frames (B, 3, H, W).
 
+    The times are float64, whatever the weights are: high frequencies need it. A network of your own may have to cast.
+
     Args:
         network: The network to fit, such as ``NeRV``.
         num_frames: Length of the video. On the command line it comes from the data.
