@@ -1,6 +1,5 @@
 """Short runs of both modules."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,15 +16,6 @@ from xinc_pl.models.encodings import TimeEncoding
 from xinc_pl.training import ImageINR, INRModule, L1SSIMLoss, NonFiniteLossError, VideoINR
 
 SIZE = (16, 32)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Networks this small lose more by threads waiting for a busy core than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def trainer(max_epochs: int = 2, callbacks: tuple[Callback, ...] = (), **options: Any) -> Trainer:
