@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -11,20 +11,27 @@ from torch import Tensor
 
 
 class RandomState(TypedDict):
-    """All global random state, in types that a weights-only load accepts."""
+    """All global random state, in types that a weights-only load accepts and that are quick to copy."""
 
-    python: tuple[Any, ...]
-    numpy: tuple[str, list[int], int, int, float]
+    python: tuple[int, Tensor, float | None]
+    numpy: tuple[str, Tensor, int, int, float]
     torch: Tensor
     cuda: list[Tensor]
 
 
 def get_random_state() -> RandomState:
     """Read the global random state of this process."""
-    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    version, python_keys, gauss = random.getstate()
+    name, numpy_keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return RandomState(
-        python=random.getstate(),
-        numpy=(str(name), [int(key) for key in keys], int(position), int(has_gauss), float(cached)),
+        python=(version, torch.tensor(python_keys), gauss),
+        numpy=(
+            str(name),
+            torch.from_numpy(np.asarray(numpy_keys).astype(np.int64)),
+            int(position),
+            int(has_gauss),
+            float(cached),
+        ),
         torch=torch.get_rng_state(),
         # Asking for the state would start CUDA, where nobody has used it yet.
         cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
@@ -33,10 +40,10 @@ def get_random_state() -> RandomState:
 
 def set_random_state(state: RandomState) -> None:
     """Write back what ``get_random_state`` has read."""
-    version, keys, gauss = state["python"]
-    random.setstate((version, tuple(keys), gauss))
+    version, python_keys, gauss = state["python"]
+    random.setstate((version, tuple(python_keys.tolist()), gauss))
     name, numpy_keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((name, np.array(numpy_keys, dtype=np.uint32), position, has_gauss, cached))
+    np.random.set_state((name, numpy_keys.cpu().numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([part.cpu() for part in state["cuda"]])

@@ -1,8 +1,10 @@
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
 from tiny import tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer, weights_of
 
 from xinc_pl import ContributionCanvas
@@ -65,11 +67,31 @@ def test_a_checkpoint_with_nan_weights_is_not_kept(tmp_path: Path) -> None:
     assert all(torch.isfinite(value).all() for value in state["state_dict"].values())
 
 
-def test_it_can_be_written_less_often(tmp_path: Path) -> None:
-    trainer(tmp_path, [LastCheckpoint(every_n_epochs=2)], max_epochs=3).fit(tiny_image(), tiny_photograph())
-    assert torch.load(checkpoint_below(tmp_path), weights_only=True)["epoch"] == 1
+def test_it_is_written_now_and_then(tmp_path: Path) -> None:
+    class Look(Callback):
+        written: ClassVar[list[int]] = []
+
+        def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            files = list(tmp_path.rglob("last.ckpt"))
+            self.written.append(torch.load(files[0], weights_only=True)["epoch"] if files else -1)
+
+    seldom, often = LastCheckpoint(every_n_seconds=1e6), LastCheckpoint(every_n_seconds=0)
+    for callback, expected in ((seldom, [-1, 0, 0]), (often, [2, 0, 1])):
+        Look.written.clear()
+        trainer(tmp_path, [callback, Look()], logger=TensorBoardLogger(tmp_path, version=0)).fit(
+            tiny_image(), tiny_photograph()
+        )
+        assert Look.written == expected
+        assert torch.load(checkpoint_below(tmp_path), weights_only=True)["epoch"] == 2
 
 
-def test_an_interval_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="every_n_epochs is 0"):
-        LastCheckpoint(every_n_epochs=0)
+def test_keeping_the_state_leaves_the_trainers_checkpoints_alone(tmp_path: Path) -> None:
+    run = trainer(tmp_path, [LastCheckpoint()], max_epochs=1)
+    run.fit(tiny_image(), tiny_photograph())
+    run.save_checkpoint(tmp_path / "by_hand.ckpt", weights_only=False)
+    assert (tmp_path / "by_hand.ckpt").stat().st_size > 1000
+
+
+def test_a_negative_interval_is_refused() -> None:
+    with pytest.raises(ValueError, match="every_n_seconds is -1"):
+        LastCheckpoint(every_n_seconds=-1)
