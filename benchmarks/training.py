@@ -64,7 +64,7 @@ def fit(
             logger=TensorBoardLogger(folder),
             callbacks=[
                 watch,
-                TQDMProgressBar(refresh_rate=15),
+                TQDMProgressBar(refresh_rate=10),
                 LastCheckpoint(),
                 ModelCheckpoint(monitor="val/psnr", mode="max", save_on_train_epoch_end=False),
             ],
