@@ -1,7 +1,6 @@
 """Dissect a network: contribution maps of every neuron of every layer, made when they are asked for."""
 
 import copy
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +14,8 @@ from xinc_pl.canvas.chain import read_chain
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.recording import record, undisturbed
 from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, rule_for
-from xinc_pl.canvas.statistics import LayerStatistics, stream_layer_statistics
+from xinc_pl.canvas.statistics import LayerStatistics
+from xinc_pl.canvas.streaming import Partitions, check_same_layer, stream_layers
 
 _MAX_COMPLETENESS_ERROR = 1e-4
 
@@ -37,7 +37,7 @@ class LayerCanvas:
         self.name = rule.layer.name
         self.neuron_shape = rule.neuron_shape
         self.size = rule.size
-        self.completeness_error = _completeness_error(rule)
+        self.completeness_error = rule.completeness_error()
 
     def __repr__(self) -> str:
         return f"LayerCanvas({self.name!r}, {self.num_neurons} neurons, {self.size[0]}x{self.size[1]})"
@@ -45,7 +45,7 @@ class LayerCanvas:
     @property
     def num_neurons(self) -> int:
         """How many neurons the layer has."""
-        return math.prod(self.neuron_shape)
+        return self._rule.num_neurons
 
     def maps(self, neurons: Sequence[int] | Tensor | None = None, per_output: bool = False) -> Tensor:
         """Signed contribution maps, on the network's device.
@@ -67,33 +67,43 @@ class LayerCanvas:
             maps = torch.empty(len(indices), *self.size, device=indices.device)
             places = torch.empty(self.num_neurons, dtype=torch.int64, device=indices.device)
             places[indices] = torch.arange(len(indices), device=indices.device)
-            for chunk in self._rule.chunks(indices):
-                maps[places[chunk.neurons]] = chunk.spread(chunk.values).float()
+            for group in self._rule.groups(indices):
+                for part in group.parts():
+                    maps[places[part]] = group.spread(group.signed(part))
         return maps
 
     def magnitudes(self, neurons: Sequence[int] | Tensor | None = None) -> Tensor:
         """Absolute values of ``maps``, which all statistics use: float32 (n, H, W)."""
-        return self.maps(neurons).abs_()
+        magnitudes = list(self.stream(neurons))
+        order = torch.cat([part for part, _ in magnitudes]).argsort()
+        ranks = self._indices(neurons).argsort().argsort()
+        return torch.cat([maps for _, maps in magnitudes])[order][ranks]
 
     def stream(self, neurons: Sequence[int] | Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go through the magnitudes of all neurons in bounded memory.
+        """Go through the magnitudes of neurons in bounded memory.
 
         Yields:
             Neurons, int64 (n,), and their magnitudes, float32 (n, H, W). Every neuron comes once, in no fixed order.
         """
-        chunks = self._rule.chunks(self._indices(neurons))
-        while True:
-            with undisturbed(_NO_NETWORK):
-                chunk = next(chunks, None)
-                if chunk is None:
-                    return
-                magnitudes = chunk.spread(chunk.values.abs()).float()
-            yield chunk.neurons, magnitudes
+        for group in self._rule.groups(self._indices(neurons)):
+            for part in group.parts():
+                with undisturbed(_NO_NETWORK):
+                    magnitudes = group.spread(group.magnitudes(part))
+                yield part, magnitudes
 
-    def statistics(self) -> LayerStatistics:
-        """Statistics over all neurons of the layer."""
+    def statistics(self, partitions: Partitions | None = None, mass: Sequence[float] = (0.1, 0.5)) -> LayerStatistics:
+        """Statistics over all neurons of the layer, in two streamed passes.
+
+        Args:
+            partitions: By name, a label per pixel, integers 0 to K - 1 (H, W), or masks bool (K, H, W), which may
+                overlap.
+            mass: For which shares x of the whole a threshold is wanted.
+
+        Raises:
+            ValueError: A partition does not fit the maps, has negative labels or gaps; a mass is not within (0, 1).
+        """
         with undisturbed(_NO_NETWORK):
-            return stream_layer_statistics(self._rule, self.num_neurons)
+            return stream_layers([self._rule], [partitions or {}], mass)[0]
 
     def _indices(self, neurons: Sequence[int] | Tensor | None) -> Tensor:
         device = self._rule.layer.weight.device
@@ -107,6 +117,32 @@ class LayerCanvas:
         if len(indices.unique()) != len(indices):
             raise ValueError(f"{self.name}: a neuron was asked for twice in {indices.tolist()}")
         return indices
+
+
+def stream_statistics(
+    canvases: Sequence[LayerCanvas],
+    partitions: Sequence[Partitions] | None = None,
+    mass: Sequence[float] = (0.1, 0.5),
+) -> list[LayerStatistics]:
+    """Statistics of one layer on consecutive frames of a video, in lock-step.
+
+    The same as ``statistics`` of each canvas, and ``change`` against the frame before, without ever holding the maps
+    of a frame.
+
+    Args:
+        canvases: The layer's canvas on each frame.
+        partitions: Of each frame.
+        mass: For which shares x of the whole a threshold is wanted.
+
+    Raises:
+        ValueError: The canvases are of different layers or weights; otherwise as ``statistics``.
+    """
+    if not canvases:
+        raise ValueError("no canvases were given; give that of at least one frame")
+    rules = [canvas._rule for canvas in canvases]
+    check_same_layer(rules)
+    with undisturbed(_NO_NETWORK):
+        return stream_layers(rules, partitions or [{}] * len(rules), mass)
 
 
 class Canvas(Mapping[str, LayerCanvas]):
@@ -229,12 +265,6 @@ def _image_size(image: Tensor) -> tuple[int, int]:
     if image.ndim == 4:
         return image.shape[2], image.shape[3]
     raise ValueError(f"the network's output of shape {tuple(image.shape)} does not tell the image's size; give size=")
-
-
-def _completeness_error(rule: ContributionRule) -> float:
-    received = rule.layer.received
-    difference = (rule.layer.replay(rule.output_sum()) - received).abs().max()
-    return float(difference / received.abs().max().clamp_min(torch.finfo(received.dtype).tiny))
 
 
 def _check_completeness(canvas: LayerCanvas, what_followed: str) -> None:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from xinc_pl.canvas.chain import Layer
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.operators import AxisOperator, axis_operator
-from xinc_pl.canvas.rules import ContributionRule, Convention, MapChunk, contribution_rule, split
+from xinc_pl.canvas.rules import CHUNK_VALUES, ContributionRule, Convention, MapGroup, contribution_rule
 from xinc_pl.canvas.steps import StepKind
 
 
@@ -45,21 +45,24 @@ class ConvolutionRule(ContributionRule):
         self.activations = [each.activation for each in (layer, *later)][:-1]
         self.zeros = [activation.at_zero(layer.weight) for activation in self.activations]
 
-    def chunks(self, neurons: Tensor) -> Iterator[MapChunk]:
-        """Maps of ``neurons``, kernels of one phase at a time."""
-        num_phases = self.layer.upscale**2
-        phases = neurons % self.neuron_shape[1] % num_phases
-        for phase in range(num_phases):
-            rows, columns = (
-                self._operators[0][phase // self.layer.upscale],
-                self._operators[1][phase % self.layer.upscale],
+    def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
+        """One group per phase of the pixel shuffle."""
+        stride = self.layer.upscale
+        phases = neurons % self.neuron_shape[1] % stride**2
+        for phase in range(stride**2):
+            rows, columns = self._operators[0][phase // stride], self._operators[1][phase % stride]
+            sizes = [len(row) * len(column) for row, column in zip(rows.matrices, columns.matrices, strict=True)]
+
+            def maps(part: Tensor, rows: AxisOperator = rows, columns: AxisOperator = columns) -> Tensor:
+                return self._carry(self.kernel_outputs(part), rows, columns).float()
+
+            yield MapGroup(
+                neurons[phases == phase],
+                maps,
+                max(*sizes, self.grid[0] * self.grid[1]),
+                rows.classes,
+                columns.classes,
             )
-            largest = max(len(rows.matrices[i]) * len(columns.matrices[i]) for i in range(len(rows.matrices)))
-            for part in split(neurons[phases == phase], max(largest, self.grid[0] * self.grid[1])):
-                yield MapChunk(
-                    part, self._carry(self.kernel_outputs(part), rows, columns),
-                    rows.classes, columns.classes, rows.counts, columns.counts,
-                )  # fmt: skip
 
     def per_output(self, neurons: Tensor) -> Tensor:
         """Z_io on its own output channel, zero on the others: (n, outputs, H, W)."""
@@ -76,17 +79,14 @@ class ConvolutionRule(ContributionRule):
         """sum_i Z_io for every o, kernel by kernel."""
         outputs = self.neuron_shape[1]
         total = self.layer.weight.new_zeros(outputs, *self.grid, dtype=torch.float64)
-        for part in split(self.all_neurons(), self.grid[0] * self.grid[1]):
+        num_kernels = max(CHUNK_VALUES // (self.grid[0] * self.grid[1]), 1)
+        for part in self.all_neurons().split(num_kernels):
             total.index_add_(0, part % outputs, self.kernel_outputs(part).double())
         return total[None].to(self.layer.weight.dtype)
 
     def zero_inputs(self) -> Tensor:
         """Whether x_i is zero everywhere."""
         return (self.layer.input[0] == 0).flatten(1).all(1).repeat_interleave(self.neuron_shape[1])
-
-    def all_neurons(self) -> Tensor:
-        """Indices of all kernels."""
-        return torch.arange(self.neuron_shape[0] * self.neuron_shape[1], device=self.layer.weight.device)
 
     def kernel_outputs(self, neurons: Tensor) -> Tensor:
         """Z of kernels ``neurons``: (n, h, w)."""

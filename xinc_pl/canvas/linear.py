@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from xinc_pl.canvas.chain import Layer
 from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.rules import ContributionRule, Convention, MapChunk, contribution_rule, split
+from xinc_pl.canvas.rules import ContributionRule, Convention, MapGroup, contribution_rule
 
 
 @contribution_rule(F.linear)
@@ -38,13 +38,16 @@ class LinearRule(ContributionRule):
         self.weight_sums = layer.weight.double().sum(0).to(inputs.dtype)
         self.bias_sum = self.weight_sums.new_zeros(()) if layer.bias is None else layer.bias.double().sum()
 
-    def chunks(self, neurons: Tensor) -> Iterator[MapChunk]:
-        """Maps of ``neurons``, one multiplication per value."""
-        for part in split(neurons, len(self.inputs)):
-            maps = self.inputs.T[part] * self.weight_sums[part, None]
-            if self.convention == "released":
-                maps = self._released(maps, self.bias_sum)
-            yield MapChunk(part, maps.view(len(part), *self.size))
+    def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
+        """One group: maps are products, with no structure."""
+        yield MapGroup(neurons, self.maps, len(self.inputs))
+
+    def maps(self, neurons: Tensor) -> Tensor:
+        """Maps of ``neurons``, one multiplication per value: (n, H, W)."""
+        maps = self.inputs.T[neurons] * self.weight_sums[neurons, None]
+        if self.convention == "released":
+            maps = self._released(maps, self.bias_sum)
+        return maps.view(len(neurons), *self.size).float()
 
     def per_output(self, neurons: Tensor) -> Tensor:
         """o_i(p) * w_ij, not summed over j: (n, outputs, H, W)."""

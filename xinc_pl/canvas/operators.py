@@ -33,12 +33,11 @@ class AxisOperator:
 
     matrices: tuple[Tensor, ...]
     classes: Tensor
-    counts: Tensor
 
     def like(self, values: Tensor) -> "AxisOperator":
         """The same on the device and in the precision of ``values``."""
         matrices = tuple(matrix.to(values) for matrix in self.matrices)
-        return AxisOperator(matrices, self.classes.to(values.device), self.counts.to(values))
+        return AxisOperator(matrices, self.classes.to(values.device))
 
 
 def axis_operator(
@@ -72,11 +71,9 @@ def axis_operator(
 
 
 def _operator(matrices: Sequence[Matrix], classes: Indices) -> AxisOperator:
-    counts = np.bincount(classes, minlength=len(matrices[-1]))
     return AxisOperator(
         tuple(torch.from_numpy(matrix) for matrix in matrices),
         torch.from_numpy(classes.astype(np.int64)),
-        torch.from_numpy(counts.astype(np.float64)),
     )
 
 
