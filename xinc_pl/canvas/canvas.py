@@ -11,13 +11,12 @@ from torch import Tensor, nn
 import xinc_pl.canvas.convolution
 import xinc_pl.canvas.linear  # noqa: F401 - both register their rules
 from xinc_pl.canvas.chain import read_chain
+from xinc_pl.canvas.effect import effect_rules
 from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.recording import record, undisturbed
-from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, rule_for
+from xinc_pl.canvas.recording import Call, record, undisturbed
+from xinc_pl.canvas.rules import CONVENTIONS, MAX_COMPLETENESS_ERROR, ContributionRule, Convention, rule_for
 from xinc_pl.canvas.statistics import LayerStatistics
 from xinc_pl.canvas.streaming import Partitions, check_same_layer, stream_layers
-
-_MAX_COMPLETENESS_ERROR = 1e-4
 
 
 class LayerCanvas:
@@ -28,12 +27,15 @@ class LayerCanvas:
         neuron_shape: A neuron's index runs over these axes, the last one fastest: (inputs,) for a linear layer,
             (input channels, output channels) for a convolution.
         size: Height H and width W of a map.
+        sample: int64, the neurons that statistics are about: all, or a fixed sample of them (``max_neurons``).
         completeness_error: Largest difference between what all contributions add up to (through the layer's
-            activation) and what the next layer really received, over the largest magnitude of the latter.
+            activation) and what the next layer really received, over the largest magnitude of the latter. For the
+            convention ``effect``, the residual of linearity on some neurons.
     """
 
-    def __init__(self, rule: ContributionRule) -> None:
+    def __init__(self, rule: ContributionRule, sample: Tensor | None = None) -> None:
         self._rule = rule
+        self.sample = rule.all_neurons().cpu() if sample is None else sample
         self.name = rule.layer.name
         self.neuron_shape = rule.neuron_shape
         self.size = rule.size
@@ -92,7 +94,7 @@ class LayerCanvas:
                 yield part, magnitudes
 
     def statistics(self, partitions: Partitions | None = None, mass: Sequence[float] = (0.1, 0.5)) -> LayerStatistics:
-        """Statistics over all neurons of the layer, in two streamed passes.
+        """Statistics over all neurons of the layer (of its ``sample``), in two streamed passes.
 
         Args:
             partitions: By name, a label per pixel, integers 0 to K - 1 (H, W), or masks bool (K, H, W), which may
@@ -103,7 +105,7 @@ class LayerCanvas:
             ValueError: A partition does not fit the maps, has negative labels or gaps; a mass is not within (0, 1).
         """
         with undisturbed(_NO_NETWORK):
-            return stream_layers([self._rule], [partitions or {}], mass)[0]
+            return stream_layers([self._rule], self.sample, [partitions or {}], mass)[0]
 
     def _indices(self, neurons: Sequence[int] | Tensor | None) -> Tensor:
         device = self._rule.layer.weight.device
@@ -142,7 +144,7 @@ def stream_statistics(
     rules = [canvas._rule for canvas in canvases]
     check_same_layer(rules)
     with undisturbed(_NO_NETWORK):
-        return stream_layers(rules, partitions or [{}] * len(rules), mass)
+        return stream_layers(rules, canvases[0].sample, partitions or [{}] * len(rules), mass)
 
 
 class Canvas(Mapping[str, LayerCanvas]):
@@ -184,6 +186,8 @@ def dissect(
     size: tuple[int, int] | None = None,
     convention: Convention = "paper",
     output: str | int | None = None,
+    max_neurons: int | None = None,
+    seed: int = 0,
 ) -> Canvas:
     """Dissect a network on one frame.
 
@@ -193,8 +197,14 @@ def dissect(
         network: A module that is a chain of layers.
         inputs: What it is called with: coordinates of all pixels, row by row (H * W, 2); or a time (1,).
         size: Height and width of the image. May be left out where the output is one, (1, C, H, W).
-        convention: ``paper``, or ``released`` for the formulas of the authors' code, which differ in linear layers.
+        convention: ``paper``; ``released`` for the formulas of the authors' code, which differ in linear layers; or
+            ``effect`` for how the output moves, to first order, when the neuron's term is taken away. The latter needs
+            no chain of layers.
         output: Which entry of the network's output is the image, where that is a dict or a tuple.
+        max_neurons: Statistics of larger layers are about a sample of so many neurons. By default all neurons are
+            taken, but for ``effect`` on a CPU, where the maps of a convolution that two or more others follow cost a
+            pass through these for each neuron: there it is 512.
+        seed: Decides which neurons are sampled.
 
     Returns:
         A mapping from layer name to ``LayerCanvas``.
@@ -205,6 +215,8 @@ def dissect(
     """
     if convention not in CONVENTIONS:
         raise ValueError(f"convention is {convention!r}; choose from {', '.join(CONVENTIONS)}")
+    if max_neurons is not None and max_neurons < 1:
+        raise ValueError(f"max_neurons is {max_neurons}; it must be at least 1")
     with undisturbed(network):
         if _HALF_PRECISION & {parameter.dtype for parameter in network.parameters()}:
             # Their sums would not be exact.
@@ -217,16 +229,50 @@ def dissect(
         if not torch.isfinite(image).all():
             raise DissectionError("the network's output is NaN or infinite: there is nothing to dissect")
         size = _image_size(image) if size is None else (int(size[0]), int(size[1]))
-        chain = read_chain(image, calls, getattr(network, "layer_names", {}), tuple(_tensors_in(result)))
+        names = getattr(network, "layer_names", {})
+        rules: Mapping[str, ContributionRule]
+        if convention == "effect":
+            rules, skipped = effect_rules(image, calls, names, tuple(_tensors_in(result)), size)
+        else:
+            rules, skipped = _chain_rules(image, calls, names, tuple(_tensors_in(result)), size, convention)
         layers = {}
-        for index, layer in enumerate(chain.layers):
-            later = chain.layers[index + 1 :]
-            layers[layer.name] = LayerCanvas(rule_for(layer, later, size, convention))
-            _check_completeness(layers[layer.name], f"{later[0].name} received" if later else "the network returned")
-    return Canvas(layers, image.detach(), chain.skipped, convention)
+        for name, rule in rules.items():
+            layers[name] = LayerCanvas(rule, _sample(rule, max_neurons, seed))
+            _check_completeness(
+                layers[name], f"{rule.later[0].name} received" if rule.later else "the network returned"
+            )
+    return Canvas(layers, image.detach(), skipped, convention)
 
 
 _NO_NETWORK = nn.Identity()
+_MAX_SLOW_NEURONS = 512
+
+
+def _chain_rules(
+    image: Tensor,
+    calls: Sequence[Call],
+    names: Mapping[str, str],
+    returned: Sequence[Tensor],
+    size: tuple[int, int],
+    convention: Convention,
+) -> tuple[Mapping[str, ContributionRule], Mapping[str, str]]:
+    try:
+        chain = read_chain(image, calls, names, returned)
+    except DissectionError as error:
+        raise DissectionError(f"{error}; or use convention='effect', which needs no chain") from error
+    layers = chain.layers
+    rules = {layer.name: rule_for(layer, layers[at + 1 :], size, convention) for at, layer in enumerate(layers)}
+    return rules, chain.skipped
+
+
+def _sample(rule: ContributionRule, max_neurons: int | None, seed: int) -> Tensor | None:
+    """The neurons that statistics are about; None for all."""
+    if max_neurons is None and rule.is_slow and rule.device.type == "cpu":
+        max_neurons = _MAX_SLOW_NEURONS
+    if max_neurons is None or max_neurons >= rule.num_neurons:
+        return None
+    order = torch.randperm(rule.num_neurons, generator=torch.Generator().manual_seed(seed))
+    return order[:max_neurons].sort().values
 
 
 _HALF_PRECISION = {torch.float16, torch.bfloat16}
@@ -268,7 +314,7 @@ def _image_size(image: Tensor) -> tuple[int, int]:
 
 
 def _check_completeness(canvas: LayerCanvas, what_followed: str) -> None:
-    if not canvas.completeness_error <= _MAX_COMPLETENESS_ERROR:
+    if not canvas.completeness_error <= MAX_COMPLETENESS_ERROR:
         raise DissectionError(
             f"the contributions in {canvas.name} add up to something else than what {what_followed} (relative error "
             f"{canvas.completeness_error:.2g}): something between the two was not recorded, or changed a tensor in "

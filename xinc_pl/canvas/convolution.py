@@ -26,7 +26,7 @@ class ConvolutionRule(ContributionRule):
     def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention) -> None:
         super().__init__(layer, later, size, convention)
         for each in (layer, *later):
-            _check_supported(each)
+            check_supported(each)
         height, width = layer.output.shape[-2:]
         if layer.input.ndim != 4 or len(layer.input) != 1:
             raise DissectionError(
@@ -88,11 +88,11 @@ class ConvolutionRule(ContributionRule):
         """Whether x_i is zero everywhere."""
         return (self.layer.input[0] == 0).flatten(1).all(1).repeat_interleave(self.neuron_shape[1])
 
-    def kernel_outputs(self, neurons: Tensor) -> Tensor:
+    def kernel_outputs(self, neurons: Tensor, with_bias: bool = True) -> Tensor:
         """Z of kernels ``neurons``: (n, h, w)."""
         channel, output = neurons // self.neuron_shape[1], neurons % self.neuron_shape[1]
         weight = self.layer.weight
-        bias = None if self.layer.bias is None else self.layer.bias[output] / self.neuron_shape[0]
+        bias = None if self.layer.bias is None or not with_bias else self.layer.bias[output] / self.neuron_shape[0]
         return F.conv2d(
             self.layer.input[:, channel],
             weight[output, channel][:, None],
@@ -135,7 +135,7 @@ class ConvolutionRule(ContributionRule):
         return rows, columns
 
 
-def _check_supported(layer: Layer) -> None:
+def check_supported(layer: Layer) -> None:
     """Refuse what the formulas do not cover."""
     if layer.function is not F.conv2d:
         raise DissectionError(

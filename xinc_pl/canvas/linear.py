@@ -20,22 +20,9 @@ class LinearRule(ContributionRule):
 
     def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention) -> None:
         super().__init__(layer, later, size, convention)
-        num_pixels = size[0] * size[1]
-        inputs = layer.input.reshape(-1, layer.input.shape[-1])
-        if len(inputs) != num_pixels:
-            raise DissectionError(
-                f"the layer {layer.name} received {len(inputs)} pixels, but the size {size[0]}x{size[1]} has "
-                f"{num_pixels}; pass the coordinates of all pixels, row by row, and their size"
-            )
-        rows = [side for side in layer.input.shape[:-1] if side > 1]
-        if size[0] != size[1] and rows == [size[1], size[0]]:
-            raise DissectionError(
-                f"the layer {layer.name} received {rows[0]} rows of {rows[1]} pixels, but the size is "
-                f"{size[0]}x{size[1]}; size is height, width"
-            )
-        self.inputs = inputs
-        self.neuron_shape = (inputs.shape[1],)
-        self.weight_sums = layer.weight.double().sum(0).to(inputs.dtype)
+        self.inputs = input_by_pixel(layer, size)
+        self.neuron_shape = (self.inputs.shape[1],)
+        self.weight_sums = layer.weight.double().sum(0).to(self.inputs.dtype)
         self.bias_sum = self.weight_sums.new_zeros(()) if layer.bias is None else layer.bias.double().sum()
 
     def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
@@ -70,3 +57,24 @@ class LinearRule(ContributionRule):
         """Each neuron's share of the bias added, and the activation of a hidden layer applied."""
         shared = products + (bias / self.neuron_shape[0]).to(products.dtype)
         return self.layer.activation(shared) if self.later else shared
+
+
+def input_by_pixel(layer: Layer, size: tuple[int, int]) -> Tensor:
+    """What a linear layer received, pixel by pixel: (P, inputs).
+
+    Raises:
+        DissectionError: It did not receive the pixels of an image of this size, row by row.
+    """
+    inputs = layer.input.reshape(-1, layer.input.shape[-1])
+    if len(inputs) != size[0] * size[1]:
+        raise DissectionError(
+            f"the layer {layer.name} received {len(inputs)} pixels, but the size {size[0]}x{size[1]} has "
+            f"{size[0] * size[1]}; pass the coordinates of all pixels, row by row, and their size"
+        )
+    rows = [side for side in layer.input.shape[:-1] if side > 1]
+    if size[0] != size[1] and rows == [size[1], size[0]]:
+        raise DissectionError(
+            f"the layer {layer.name} received {rows[0]} rows of {rows[1]} pixels, but the size is "
+            f"{size[0]}x{size[1]}; size is height, width"
+        )
+    return inputs

@@ -13,8 +13,11 @@ from xinc_pl.canvas.chain import Layer
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.recording import Function
 
-Convention = Literal["paper", "released"]
-CONVENTIONS: tuple[Convention, ...] = ("paper", "released")
+Convention = Literal["paper", "released", "effect"]
+CONVENTIONS: tuple[Convention, ...] = ("paper", "released", "effect")
+
+MAX_COMPLETENESS_ERROR = 1e-4
+"""What the self-check allows, relative, in float32."""
 
 CHUNK_VALUES = 1 << 19
 """How many float32 values of maps are made at a time on a CPU: 2 MiB, which stay in its caches."""
@@ -78,6 +81,8 @@ class ContributionRule(ABC):
     """
 
     neuron_shape: tuple[int, ...]
+    is_slow = False
+    """Whether a map costs so much that a large layer is better sampled on a CPU."""
 
     def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention) -> None:
         self.layer = layer

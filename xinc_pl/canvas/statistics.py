@@ -40,7 +40,7 @@ class NeuronVectors(NamedTuple):
     """Neurons as points.
 
     Attributes:
-        neurons: int64 (M,), those that have a vector.
+        neurons: int64 (M,), the rows (of the statistics) that have a vector.
         vectors: float64 (M, K), in [0, 1].
     """
 
@@ -55,7 +55,7 @@ class LayerStatistics:
     On the CPU; sums are float64, counts int64.
 
     Attributes:
-        num_neurons: N.
+        neurons: int64 (N,), which neurons of the layer the rows below are: all, or a sample.
         size: Height H and width W.
         total: (H, W), sum of A over neurons.
         sum: (N,), sum of A over pixels.
@@ -73,7 +73,7 @@ class LayerStatistics:
         change: (H, W), sum over neurons of how much A differs from the frame before (Fig. 9); None for a first frame.
     """
 
-    num_neurons: int
+    neurons: Tensor
     size: tuple[int, int]
     total: Tensor
     sum: Tensor
@@ -87,6 +87,11 @@ class LayerStatistics:
     zero_input: Tensor
     partitions: Mapping[str, ClusterSums] = field(default_factory=dict)
     change: Tensor | None = None
+
+    @property
+    def num_neurons(self) -> int:
+        """N."""
+        return len(self.neurons)
 
     def delta(self, name: str, signed: bool = True) -> Tensor:
         """(actual - expected) / expected contribution of each neuron to each cluster (Eq. 2).

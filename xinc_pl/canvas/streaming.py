@@ -15,12 +15,13 @@ Part = tuple[Tensor, list[tuple[GroupWeights, Tensor]]]
 
 
 def stream_layers(
-    rules: Sequence[ContributionRule], partitions: Sequence[Partitions], masses: Sequence[float]
+    rules: Sequence[ContributionRule], neurons: Tensor, partitions: Sequence[Partitions], masses: Sequence[float]
 ) -> list[LayerStatistics]:
     """Statistics of one layer on several frames.
 
     Args:
         rules: The layer's rule on each frame.
+        neurons: Which neurons the statistics are about, int64 (N,), ascending.
         partitions: The partitions of each frame.
         masses: For which shares x thresholds are wanted, each between 0 and 1.
 
@@ -34,45 +35,47 @@ def stream_layers(
         {name: clusters_of(labels, name, rule.size) for name, labels in frame.items()}
         for rule, frame in zip(rules, partitions, strict=True)
     ]
-    firsts = [FirstPass(rule.num_neurons, rule.size, rule.device) for rule in rules]
-    for neurons, maps in _parts(rules):
+    firsts = [FirstPass(len(neurons), rule.size, rule.device) for rule in rules]
+    for rows, maps in _parts(rules, neurons):
         for first, (group, magnitudes) in zip(firsts, maps, strict=True):
-            first.add(group, neurons, magnitudes)
+            first.add(group, rows, magnitudes)
     seconds = [SecondPass(first, masses, each) for first, each in zip(firsts, clusters, strict=True)]
-    for neurons, maps in _parts(rules):
+    for rows, maps in _parts(rules, neurons):
         before: Tensor | None = None
         for second, (group, magnitudes) in zip(seconds, maps, strict=True):
-            second.add(group, neurons, magnitudes, before)
+            second.add(group, rows, magnitudes, before)
             before = magnitudes
     thresholds = [second.finish() for second in seconds]
     if any(second.needs_third_pass for second in seconds):
         for second in seconds:
             second.restart_counts()
-        for _, maps in _parts(rules):
+        for _, maps in _parts(rules, neurons):
             for second, found, (group, magnitudes) in zip(seconds, thresholds, maps, strict=True):
                 second.count_above(group, magnitudes, found)
     return [
-        _gather(rule, first, second, found, each)
+        _gather(rule, neurons, first, second, found, each)
         for rule, first, second, found, each in zip(rules, firsts, seconds, thresholds, clusters, strict=True)
     ]
 
 
-def _parts(rules: Sequence[ContributionRule]) -> Iterator[Part]:
-    """Some neurons at a time, with their maps on every frame."""
-    for groups in zip(*(rule.groups(rule.all_neurons()) for rule in rules), strict=True):
+def _parts(rules: Sequence[ContributionRule], neurons: Tensor) -> Iterator[Part]:
+    """Some of ``neurons`` at a time, by their places among them, with their maps on every frame."""
+    chosen = neurons.to(rules[0].device)
+    for groups in zip(*(rule.groups(chosen) for rule in rules), strict=True):
         weights: list[GroupWeights] = []
-        for neurons in groups[0].parts():
-            maps = [group.magnitudes(neurons) for group in groups]
+        for part in groups[0].parts():
+            maps = [group.magnitudes(part) for group in groups]
             if not weights:
                 weights = [
                     GroupWeights(group, (each.shape[-2], each.shape[-1]))
                     for group, each in zip(groups, maps, strict=True)
                 ]
-            yield neurons, list(zip(weights, maps, strict=True))
+            yield torch.searchsorted(chosen, part), list(zip(weights, maps, strict=True))
 
 
 def _gather(
     rule: ContributionRule,
+    neurons: Tensor,
     first: FirstPass,
     second: SecondPass,
     thresholds: Mapping[float, float],
@@ -80,7 +83,7 @@ def _gather(
 ) -> LayerStatistics:
     sums = second.cluster_sums.cpu().split([len(each.areas) for each in clusters.values()], dim=1)
     return LayerStatistics(
-        num_neurons=rule.num_neurons,
+        neurons=neurons,
         size=rule.size,
         total=first.total.cpu(),
         sum=first.sum.cpu(),
@@ -88,10 +91,10 @@ def _gather(
         maximum=first.maximum.cpu(),
         pixels_per_neuron=second.pixels_per_neuron.cpu(),
         thresholds=dict(thresholds),
-        neurons_per_pixel={mass: above.cpu().double() / rule.num_neurons for mass, above in second.above.items()},
+        neurons_per_pixel={mass: above.cpu().double() / len(neurons) for mass, above in second.above.items()},
         histogram=first.histogram(),
         zero_map=(first.maximum == 0).cpu(),
-        zero_input=rule.zero_inputs().cpu(),
+        zero_input=rule.zero_inputs().cpu()[neurons],
         partitions={
             name: ClusterSums(each.areas, part, part / each.areas)
             for (name, each), part in zip(clusters.items(), sums, strict=True)
