@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import xinc_pl.canvas.convolution
 import xinc_pl.canvas.linear  # noqa: F401 - both register their rules
+from xinc_pl.canvas.backends import BackendName, select_backend
 from xinc_pl.canvas.chain import read_chain
 from xinc_pl.canvas.effect import effect_rules
 from xinc_pl.canvas.errors import DissectionError
@@ -188,6 +189,7 @@ def dissect(
     output: str | int | None = None,
     max_neurons: int | None = None,
     seed: int = 0,
+    backend: BackendName = "auto",
 ) -> Canvas:
     """Dissect a network on one frame.
 
@@ -205,6 +207,8 @@ def dissect(
             taken, but for ``effect`` on a CPU, where the maps of a convolution that two or more others follow cost a
             pass through these for each neuron: there it is 512.
         seed: Decides which neurons are sampled.
+        backend: What computes the maps of convolutions and all statistics: ``numba``, quicker, on the CPU; or
+            ``torch``, on any device. By default numba where it is installed, for float32 on the CPU.
 
     Returns:
         A mapping from layer name to ``LayerCanvas``.
@@ -224,6 +228,7 @@ def dissect(
             inputs = inputs.float() if inputs.dtype in _HALF_PRECISION else inputs
         parameter = next(network.parameters(), None)
         device = inputs.device if parameter is None else parameter.device
+        selected = select_backend(backend, device, {each.dtype for each in network.parameters()})
         result, calls = record(network, inputs.to(device).clone())
         image = _select(result, output)
         if not torch.isfinite(image).all():
@@ -237,6 +242,7 @@ def dissect(
             rules, skipped = _chain_rules(image, calls, names, tuple(_tensors_in(result)), size, convention)
         layers = {}
         for name, rule in rules.items():
+            rule.backend = selected
             layers[name] = LayerCanvas(rule, _sample(rule, max_neurons, seed))
             _check_completeness(
                 layers[name], f"{rule.later[0].name} received" if rule.later else "the network returned"

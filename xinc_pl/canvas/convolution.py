@@ -1,6 +1,6 @@
 """Contributions in a convolution: its neurons are its kernels, one per input and output channel."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -22,6 +22,8 @@ class ConvolutionRule(ContributionRule):
     there and zero at the others. Then the activation; then for each later layer its box mean, its nearest
     upsampling and its activation, without the activation of the last layer.
     """
+
+    takes_threads = True
 
     def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention) -> None:
         super().__init__(layer, later, size, convention)
@@ -51,10 +53,12 @@ class ConvolutionRule(ContributionRule):
         phases = neurons % self.neuron_shape[1] % stride**2
         for phase in range(stride**2):
             rows, columns = self._operators[0][phase // stride], self._operators[1][phase % stride]
-            sizes = [len(row) * len(column) for row, column in zip(rows.matrices, columns.matrices, strict=True)]
+            pairs = list(zip(rows.matrices, columns.matrices, strict=True))
+            sizes = [len(row) * len(column) for row, column in pairs]
+            stages = [self.backend.separable(row, column) for row, column in pairs]
 
-            def maps(part: Tensor, rows: AxisOperator = rows, columns: AxisOperator = columns) -> Tensor:
-                return self._carry(self.kernel_outputs(part), rows, columns).float()
+            def maps(part: Tensor, stages: Sequence[Callable[[Tensor], Tensor]] = stages) -> Tensor:
+                return self._carry(self.kernel_outputs(part), stages).float()
 
             yield MapGroup(
                 neurons[phases == phase],
@@ -101,16 +105,16 @@ class ConvolutionRule(ContributionRule):
             groups=len(neurons),
         )[0]
 
-    def _carry(self, values: Tensor, rows: AxisOperator, columns: AxisOperator) -> Tensor:
+    def _carry(self, values: Tensor, stages: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
         """Kernel outputs (n, h, w) to the classes of the image's values (n, R, C)."""
         if self.activations:
             values = self.activations[0](values)
             if self._zero_is_live:
                 values = F.pad(values, (0, 1, 0, 1), value=self.zeros[0])
-        for index, (row_matrix, column_matrix) in enumerate(zip(rows.matrices, columns.matrices, strict=True)):
+        for index, stage in enumerate(stages):
             if index:
                 values = self.activations[index](values)
-            values = torch.matmul(row_matrix, values @ column_matrix.T)
+            values = stage(values)
         return values
 
     @property

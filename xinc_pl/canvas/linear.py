@@ -18,6 +18,8 @@ class LinearRule(ContributionRule):
     f(o_i(p) * sum_j w_ij + (1/m) sum_j b_j), with m neurons.
     """
 
+    takes_threads = True
+
     def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention) -> None:
         super().__init__(layer, later, size, convention)
         self.inputs = input_by_pixel(layer, size)

@@ -9,9 +9,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from xinc_pl.canvas.backends import Backend
 from xinc_pl.canvas.chain import Layer
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.recording import Function
+from xinc_pl.canvas.torch_backend import TORCH
 
 Convention = Literal["paper", "released", "effect"]
 CONVENTIONS: tuple[Convention, ...] = ("paper", "released", "effect")
@@ -78,9 +80,13 @@ class ContributionRule(ABC):
 
     Attributes:
         neuron_shape: Numbers of neurons along each axis of a neuron's index.
+        backend: Who computes statistics, and makes maps where there is more than one way.
     """
 
     neuron_shape: tuple[int, ...]
+    backend: Backend = TORCH
+    takes_threads = False
+    """Whether several threads may make maps at the same time."""
     is_slow = False
     """Whether a map costs so much that a large layer is better sampled on a CPU."""
 

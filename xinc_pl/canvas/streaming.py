@@ -1,6 +1,9 @@
 """Statistics of whole layers, streamed: frames in lock-step, neurons in parts, maps made anew in every pass."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -8,10 +11,25 @@ from torch import Tensor
 from xinc_pl.canvas.partition import Clusters, clusters_of
 from xinc_pl.canvas.rules import ContributionRule
 from xinc_pl.canvas.statistics import ClusterSums, LayerStatistics
-from xinc_pl.canvas.tallies import FirstPass, GroupWeights, SecondPass
+from xinc_pl.canvas.tallies import FirstPass, SecondPass
+from xinc_pl.canvas.weights import GroupWeights
+from xinc_pl.canvas.workers import in_threads
 
 Partitions = Mapping[str, Tensor]
-Part = tuple[Tensor, list[tuple[GroupWeights, Tensor]]]
+
+_NUM_LANES = 8
+"""A layer's parts are divided among so many lanes on a CPU, whatever the number of threads: sums are the same then."""
+
+
+class _Tally(Protocol):
+    """What a pass adds up: in lanes, each for itself, and together at the end."""
+
+    def lane(self) -> Self: ...
+
+    def absorb(self, lane: Self) -> None: ...
+
+
+_TallyType = TypeVar("_TallyType", bound=_Tally)
 
 
 def stream_layers(
@@ -35,42 +53,97 @@ def stream_layers(
         {name: clusters_of(labels, name, rule.size) for name, labels in frame.items()}
         for rule, frame in zip(rules, partitions, strict=True)
     ]
-    firsts = [FirstPass(len(neurons), rule.size, rule.device) for rule in rules]
-    for rows, maps in _parts(rules, neurons):
-        for first, (group, magnitudes) in zip(firsts, maps, strict=True):
-            first.add(group, rows, magnitudes)
-    seconds = [SecondPass(first, masses, each) for first, each in zip(firsts, clusters, strict=True)]
-    for rows, maps in _parts(rules, neurons):
-        before: Tensor | None = None
-        for second, (group, magnitudes) in zip(seconds, maps, strict=True):
-            second.add(group, rows, magnitudes, before)
-            before = magnitudes
-    thresholds = [second.finish() for second in seconds]
+    layer = _Layer(rules, neurons)
+    backend = rules[0].backend
+    firsts = [FirstPass(len(neurons), rule.size, rule.device, backend) for rule in rules]
+    layer.stream(firsts, _add_to_first)
+    for first in firsts:
+        first.finish()
+    seconds = [SecondPass(first, masses, each, backend) for first, each in zip(firsts, clusters, strict=True)]
+    layer.stream(seconds, _add_to_second)
+    for second in seconds:
+        second.finish()
     if any(second.needs_third_pass for second in seconds):
-        for second in seconds:
-            second.restart_counts()
-        for _, maps in _parts(rules, neurons):
-            for second, found, (group, magnitudes) in zip(seconds, thresholds, maps, strict=True):
-                second.count_above(group, magnitudes, found)
+        layer.stream(seconds, _add_to_third)
     return [
-        _gather(rule, neurons, first, second, found, each)
-        for rule, first, second, found, each in zip(rules, firsts, seconds, thresholds, clusters, strict=True)
+        _gather(rule, neurons, first, second, each, has_change=frame > 0)
+        for frame, (rule, first, second, each) in enumerate(zip(rules, firsts, seconds, clusters, strict=True))
     ]
 
 
-def _parts(rules: Sequence[ContributionRule], neurons: Tensor) -> Iterator[Part]:
-    """Some of ``neurons`` at a time, by their places among them, with their maps on every frame."""
-    chosen = neurons.to(rules[0].device)
-    for groups in zip(*(rule.groups(chosen) for rule in rules), strict=True):
-        weights: list[GroupWeights] = []
-        for part in groups[0].parts():
-            maps = [group.magnitudes(part) for group in groups]
-            if not weights:
-                weights = [
-                    GroupWeights(group, (each.shape[-2], each.shape[-1]))
-                    for group, each in zip(groups, maps, strict=True)
-                ]
-            yield torch.searchsorted(chosen, part), list(zip(weights, maps, strict=True))
+class _Layer:
+    """The maps of one layer on several frames, in parts that are the same in every pass.
+
+    Args:
+        rules: The layer's rule on each frame.
+        neurons: Which neurons, int64 (N,), ascending.
+    """
+
+    def __init__(self, rules: Sequence[ContributionRule], neurons: Tensor) -> None:
+        self._chosen = neurons.to(rules[0].device)
+        self._groups = [
+            [GroupWeights(group, rule.size) for group, rule in zip(groups, rules, strict=True)]
+            for groups in zip(*(rule.groups(self._chosen) for rule in rules), strict=True)
+        ]
+        parts = [(groups, part) for groups in self._groups for part in groups[0].group.parts()]
+        num_lanes = _NUM_LANES if rules[0].device.type == "cpu" else 1
+        # Consecutive parts, so that a lane sees few groups.
+        bounds = [len(parts) * lane // num_lanes for lane in range(num_lanes + 1)]
+        self._lanes = [parts[start:stop] for start, stop in pairwise(bounds) if start < stop]
+        self._takes_threads = rules[0].device.type == "cpu" and all(rule.takes_threads for rule in rules)
+
+    def stream(self, tallies: Sequence[_TallyType], add: Callable[[Sequence[_TallyType], "_Part"], None]) -> None:
+        """Make all maps, and ``add`` them to the tally of each frame."""
+
+        def run(lane: Sequence[tuple[list[GroupWeights], Tensor]]) -> list[_TallyType]:
+            own = [tally.lane() for tally in tallies]
+            for groups, part in lane:
+                add(own, _Part(torch.searchsorted(self._chosen, part), part, groups))
+            return own
+
+        if self._takes_threads:
+            lanes = in_threads(run, self._lanes, min(torch.get_num_threads(), len(self._lanes)))
+        else:
+            lanes = [run(lane) for lane in self._lanes]
+        for own in lanes:
+            for tally, each in zip(tallies, own, strict=True):
+                tally.absorb(each)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some neurons of one group.
+
+    Attributes:
+        places: int64 (n,), where they are among the chosen ones.
+        neurons: int64 (n,), their indices.
+        groups: Their group on each frame.
+    """
+
+    places: Tensor
+    neurons: Tensor
+    groups: Sequence[GroupWeights]
+
+    def maps(self) -> Iterator[Tensor]:
+        """Their magnitudes on each frame: (n, R, C)."""
+        return (each.group.magnitudes(self.neurons) for each in self.groups)
+
+
+def _add_to_first(firsts: Sequence[FirstPass], part: _Part) -> None:
+    for first, group, magnitudes in zip(firsts, part.groups, part.maps(), strict=True):
+        first.add(group, part.places, magnitudes)
+
+
+def _add_to_second(seconds: Sequence[SecondPass], part: _Part) -> None:
+    before: Tensor | None = None
+    for second, group, magnitudes in zip(seconds, part.groups, part.maps(), strict=True):
+        second.add(group, part.places, magnitudes, before)
+        before = magnitudes
+
+
+def _add_to_third(seconds: Sequence[SecondPass], part: _Part) -> None:
+    for second, group, magnitudes in zip(seconds, part.groups, part.maps(), strict=True):
+        second.count(group, magnitudes)
 
 
 def _gather(
@@ -78,8 +151,8 @@ def _gather(
     neurons: Tensor,
     first: FirstPass,
     second: SecondPass,
-    thresholds: Mapping[float, float],
     clusters: Mapping[str, Clusters],
+    has_change: bool,
 ) -> LayerStatistics:
     sums = second.cluster_sums.cpu().split([len(each.areas) for each in clusters.values()], dim=1)
     return LayerStatistics(
@@ -90,8 +163,10 @@ def _gather(
         minimum=first.minimum.cpu(),
         maximum=first.maximum.cpu(),
         pixels_per_neuron=second.pixels_per_neuron.cpu(),
-        thresholds=dict(thresholds),
-        neurons_per_pixel={mass: above.cpu().double() / len(neurons) for mass, above in second.above.items()},
+        thresholds={mass: each.threshold for mass, each in second.thresholds.items()},
+        neurons_per_pixel={
+            mass: each.above.image().cpu().double() / len(neurons) for mass, each in second.thresholds.items()
+        },
         histogram=first.histogram(),
         zero_map=(first.maximum == 0).cpu(),
         zero_input=rule.zero_inputs().cpu()[neurons],
@@ -99,7 +174,7 @@ def _gather(
             name: ClusterSums(each.areas, part, part / each.areas)
             for (name, each), part in zip(clusters.items(), sums, strict=True)
         },
-        change=None if second.change is None else second.change.cpu(),
+        change=second.change.image().cpu() if has_change else None,
     )
 
 
