@@ -1,6 +1,6 @@
 """The core: record a network on a frame, and say how much each neuron contributes to each pixel."""
 
-from xinc_pl.canvas.canvas import Canvas, LayerCanvas, dissect
+from xinc_pl.canvas.canvas import Canvas, LayerCanvas, dissect, stream_statistics
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, contribution_rule
 from xinc_pl.canvas.statistics import LayerStatistics
@@ -15,4 +15,5 @@ __all__ = [
     "LayerStatistics",
     "contribution_rule",
     "dissect",
+    "stream_statistics",
 ]

@@ -1,7 +1,6 @@
 """Dissect a network: contribution maps of every neuron of every layer, made when they are asked for."""
 
 import copy
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -11,13 +10,14 @@ from torch import Tensor, nn
 
 import xinc_pl.canvas.convolution
 import xinc_pl.canvas.linear  # noqa: F401 - both register their rules
+from xinc_pl.canvas.backends import BackendName, select_backend
 from xinc_pl.canvas.chain import read_chain
+from xinc_pl.canvas.effect import effect_rules
 from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.recording import record, undisturbed
-from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, rule_for
-from xinc_pl.canvas.statistics import LayerStatistics, stream_layer_statistics
-
-_MAX_COMPLETENESS_ERROR = 1e-4
+from xinc_pl.canvas.recording import Call, record, undisturbed
+from xinc_pl.canvas.rules import CONVENTIONS, MAX_COMPLETENESS_ERROR, ContributionRule, Convention, rule_for
+from xinc_pl.canvas.statistics import LayerStatistics
+from xinc_pl.canvas.streaming import Partitions, check_same_layer, stream_layers
 
 
 class LayerCanvas:
@@ -28,16 +28,19 @@ class LayerCanvas:
         neuron_shape: A neuron's index runs over these axes, the last one fastest: (inputs,) for a linear layer,
             (input channels, output channels) for a convolution.
         size: Height H and width W of a map.
+        sample: int64, the neurons that statistics are about: all, or a fixed sample of them (``max_neurons``).
         completeness_error: Largest difference between what all contributions add up to (through the layer's
-            activation) and what the next layer really received, over the largest magnitude of the latter.
+            activation) and what the next layer really received, over the largest magnitude of the latter. For the
+            convention ``effect``, the residual of linearity on some neurons.
     """
 
-    def __init__(self, rule: ContributionRule) -> None:
+    def __init__(self, rule: ContributionRule, sample: Tensor | None = None) -> None:
         self._rule = rule
+        self.sample = rule.all_neurons().cpu() if sample is None else sample
         self.name = rule.layer.name
         self.neuron_shape = rule.neuron_shape
         self.size = rule.size
-        self.completeness_error = _completeness_error(rule)
+        self.completeness_error = rule.completeness_error()
 
     def __repr__(self) -> str:
         return f"LayerCanvas({self.name!r}, {self.num_neurons} neurons, {self.size[0]}x{self.size[1]})"
@@ -45,7 +48,7 @@ class LayerCanvas:
     @property
     def num_neurons(self) -> int:
         """How many neurons the layer has."""
-        return math.prod(self.neuron_shape)
+        return self._rule.num_neurons
 
     def maps(self, neurons: Sequence[int] | Tensor | None = None, per_output: bool = False) -> Tensor:
         """Signed contribution maps, on the network's device.
@@ -67,33 +70,43 @@ class LayerCanvas:
             maps = torch.empty(len(indices), *self.size, device=indices.device)
             places = torch.empty(self.num_neurons, dtype=torch.int64, device=indices.device)
             places[indices] = torch.arange(len(indices), device=indices.device)
-            for chunk in self._rule.chunks(indices):
-                maps[places[chunk.neurons]] = chunk.spread(chunk.values).float()
+            for group in self._rule.groups(indices):
+                for part in group.parts():
+                    maps[places[part]] = group.spread(group.signed(part))
         return maps
 
     def magnitudes(self, neurons: Sequence[int] | Tensor | None = None) -> Tensor:
         """Absolute values of ``maps``, which all statistics use: float32 (n, H, W)."""
-        return self.maps(neurons).abs_()
+        magnitudes = list(self.stream(neurons))
+        order = torch.cat([part for part, _ in magnitudes]).argsort()
+        ranks = self._indices(neurons).argsort().argsort()
+        return torch.cat([maps for _, maps in magnitudes])[order][ranks]
 
     def stream(self, neurons: Sequence[int] | Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go through the magnitudes of all neurons in bounded memory.
+        """Go through the magnitudes of neurons in bounded memory.
 
         Yields:
             Neurons, int64 (n,), and their magnitudes, float32 (n, H, W). Every neuron comes once, in no fixed order.
         """
-        chunks = self._rule.chunks(self._indices(neurons))
-        while True:
-            with undisturbed(_NO_NETWORK):
-                chunk = next(chunks, None)
-                if chunk is None:
-                    return
-                magnitudes = chunk.spread(chunk.values.abs()).float()
-            yield chunk.neurons, magnitudes
+        for group in self._rule.groups(self._indices(neurons)):
+            for part in group.parts():
+                with undisturbed(_NO_NETWORK):
+                    magnitudes = group.spread(group.magnitudes(part))
+                yield part, magnitudes
 
-    def statistics(self) -> LayerStatistics:
-        """Statistics over all neurons of the layer."""
+    def statistics(self, partitions: Partitions | None = None, mass: Sequence[float] = (0.1, 0.5)) -> LayerStatistics:
+        """Statistics over all neurons of the layer (of its ``sample``), in two streamed passes.
+
+        Args:
+            partitions: By name, a label per pixel, integers 0 to K - 1 (H, W), or masks bool (K, H, W), which may
+                overlap.
+            mass: For which shares x of the whole a threshold is wanted.
+
+        Raises:
+            ValueError: A partition does not fit the maps, has negative labels or gaps; a mass is not within (0, 1).
+        """
         with undisturbed(_NO_NETWORK):
-            return stream_layer_statistics(self._rule, self.num_neurons)
+            return stream_layers([self._rule], self.sample, [partitions or {}], mass)[0]
 
     def _indices(self, neurons: Sequence[int] | Tensor | None) -> Tensor:
         device = self._rule.layer.weight.device
@@ -107,6 +120,32 @@ class LayerCanvas:
         if len(indices.unique()) != len(indices):
             raise ValueError(f"{self.name}: a neuron was asked for twice in {indices.tolist()}")
         return indices
+
+
+def stream_statistics(
+    canvases: Sequence[LayerCanvas],
+    partitions: Sequence[Partitions] | None = None,
+    mass: Sequence[float] = (0.1, 0.5),
+) -> list[LayerStatistics]:
+    """Statistics of one layer on consecutive frames of a video, in lock-step.
+
+    The same as ``statistics`` of each canvas, and ``change`` against the frame before, without ever holding the maps
+    of a frame.
+
+    Args:
+        canvases: The layer's canvas on each frame.
+        partitions: Of each frame.
+        mass: For which shares x of the whole a threshold is wanted.
+
+    Raises:
+        ValueError: The canvases are of different layers or weights; otherwise as ``statistics``.
+    """
+    if not canvases:
+        raise ValueError("no canvases were given; give that of at least one frame")
+    rules = [canvas._rule for canvas in canvases]
+    check_same_layer(rules)
+    with undisturbed(_NO_NETWORK):
+        return stream_layers(rules, canvases[0].sample, partitions or [{}] * len(rules), mass)
 
 
 class Canvas(Mapping[str, LayerCanvas]):
@@ -148,6 +187,9 @@ def dissect(
     size: tuple[int, int] | None = None,
     convention: Convention = "paper",
     output: str | int | None = None,
+    max_neurons: int | None = None,
+    seed: int = 0,
+    backend: BackendName = "auto",
 ) -> Canvas:
     """Dissect a network on one frame.
 
@@ -157,8 +199,16 @@ def dissect(
         network: A module that is a chain of layers.
         inputs: What it is called with: coordinates of all pixels, row by row (H * W, 2); or a time (1,).
         size: Height and width of the image. May be left out where the output is one, (1, C, H, W).
-        convention: ``paper``, or ``released`` for the formulas of the authors' code, which differ in linear layers.
+        convention: ``paper``; ``released`` for the formulas of the authors' code, which differ in linear layers; or
+            ``effect`` for how the output moves, to first order, when the neuron's term is taken away. The latter needs
+            no chain of layers.
         output: Which entry of the network's output is the image, where that is a dict or a tuple.
+        max_neurons: Statistics of larger layers are about a sample of so many neurons. By default all neurons are
+            taken, but for ``effect`` on a CPU, where the maps of a convolution that two or more others follow cost a
+            pass through these for each neuron: there it is 512.
+        seed: Decides which neurons are sampled.
+        backend: What computes the maps of convolutions and all statistics: ``numba``, quicker, on the CPU; or
+            ``torch``, on any device. By default numba where it is installed, for float32 on the CPU.
 
     Returns:
         A mapping from layer name to ``LayerCanvas``.
@@ -169,6 +219,8 @@ def dissect(
     """
     if convention not in CONVENTIONS:
         raise ValueError(f"convention is {convention!r}; choose from {', '.join(CONVENTIONS)}")
+    if max_neurons is not None and max_neurons < 1:
+        raise ValueError(f"max_neurons is {max_neurons}; it must be at least 1")
     with undisturbed(network):
         if _HALF_PRECISION & {parameter.dtype for parameter in network.parameters()}:
             # Their sums would not be exact.
@@ -176,21 +228,57 @@ def dissect(
             inputs = inputs.float() if inputs.dtype in _HALF_PRECISION else inputs
         parameter = next(network.parameters(), None)
         device = inputs.device if parameter is None else parameter.device
+        selected = select_backend(backend, device, {each.dtype for each in network.parameters()})
         result, calls = record(network, inputs.to(device).clone())
         image = _select(result, output)
         if not torch.isfinite(image).all():
             raise DissectionError("the network's output is NaN or infinite: there is nothing to dissect")
         size = _image_size(image) if size is None else (int(size[0]), int(size[1]))
-        chain = read_chain(image, calls, getattr(network, "layer_names", {}), tuple(_tensors_in(result)))
+        names = getattr(network, "layer_names", {})
+        rules: Mapping[str, ContributionRule]
+        if convention == "effect":
+            rules, skipped = effect_rules(image, calls, names, tuple(_tensors_in(result)), size)
+        else:
+            rules, skipped = _chain_rules(image, calls, names, tuple(_tensors_in(result)), size, convention)
         layers = {}
-        for index, layer in enumerate(chain.layers):
-            later = chain.layers[index + 1 :]
-            layers[layer.name] = LayerCanvas(rule_for(layer, later, size, convention))
-            _check_completeness(layers[layer.name], f"{later[0].name} received" if later else "the network returned")
-    return Canvas(layers, image.detach(), chain.skipped, convention)
+        for name, rule in rules.items():
+            rule.backend = selected
+            layers[name] = LayerCanvas(rule, _sample(rule, max_neurons, seed))
+            _check_completeness(
+                layers[name], f"{rule.later[0].name} received" if rule.later else "the network returned"
+            )
+    return Canvas(layers, image.detach(), skipped, convention)
 
 
 _NO_NETWORK = nn.Identity()
+_MAX_SLOW_NEURONS = 512
+
+
+def _chain_rules(
+    image: Tensor,
+    calls: Sequence[Call],
+    names: Mapping[str, str],
+    returned: Sequence[Tensor],
+    size: tuple[int, int],
+    convention: Convention,
+) -> tuple[Mapping[str, ContributionRule], Mapping[str, str]]:
+    try:
+        chain = read_chain(image, calls, names, returned)
+    except DissectionError as error:
+        raise DissectionError(f"{error}; or use convention='effect', which needs no chain") from error
+    layers = chain.layers
+    rules = {layer.name: rule_for(layer, layers[at + 1 :], size, convention) for at, layer in enumerate(layers)}
+    return rules, chain.skipped
+
+
+def _sample(rule: ContributionRule, max_neurons: int | None, seed: int) -> Tensor | None:
+    """The neurons that statistics are about; None for all."""
+    if max_neurons is None and rule.is_slow and rule.device.type == "cpu":
+        max_neurons = _MAX_SLOW_NEURONS
+    if max_neurons is None or max_neurons >= rule.num_neurons:
+        return None
+    order = torch.randperm(rule.num_neurons, generator=torch.Generator().manual_seed(seed))
+    return order[:max_neurons].sort().values
 
 
 _HALF_PRECISION = {torch.float16, torch.bfloat16}
@@ -231,14 +319,8 @@ def _image_size(image: Tensor) -> tuple[int, int]:
     raise ValueError(f"the network's output of shape {tuple(image.shape)} does not tell the image's size; give size=")
 
 
-def _completeness_error(rule: ContributionRule) -> float:
-    received = rule.layer.received
-    difference = (rule.layer.replay(rule.output_sum()) - received).abs().max()
-    return float(difference / received.abs().max().clamp_min(torch.finfo(received.dtype).tiny))
-
-
 def _check_completeness(canvas: LayerCanvas, what_followed: str) -> None:
-    if not canvas.completeness_error <= _MAX_COMPLETENESS_ERROR:
+    if not canvas.completeness_error <= MAX_COMPLETENESS_ERROR:
         raise DissectionError(
             f"the contributions in {canvas.name} add up to something else than what {what_followed} (relative error "
             f"{canvas.completeness_error:.2g}): something between the two was not recorded, or changed a tensor in "

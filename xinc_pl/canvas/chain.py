@@ -60,6 +60,12 @@ class Layer:
         factors = [step.upscale_factor for step in self.steps if step.kind is StepKind.PIXEL_SHUFFLE]
         return reduce(int.__mul__, factors, 1)
 
+    def call(self, values: Tensor, with_bias: bool = True) -> Tensor:
+        """What the layer returns for an input."""
+        bias = self.bias if with_bias else None
+        result: Tensor = self.function(values, self.weight, bias, **self.options)
+        return result
+
     def replay(self, output: Tensor) -> Tensor:
         """What the next layer would have received, had this one returned ``output``."""
         return reduce(lambda values, step: step(values), self.steps, output)
@@ -106,6 +112,26 @@ def read_chain(
             walk.check_nothing_is_cut_off(position, (output, *returned))
             return Chain(tuple(layers), {})
         received = layer.input
+
+
+def layers_leading_to(output: Tensor, calls: Sequence[Call], layer_names: Mapping[str, str]) -> list[tuple[int, Layer]]:
+    """All layers that ``output`` depends on, in the order of their calls, with their positions; chain or not.
+
+    What stands between them is left out.
+    """
+    walk = _Walk(calls, layer_names)
+    needed = {id(output)}
+    found = []
+    for position in range(len(calls) - 1, -1, -1):
+        call = calls[position]
+        if not any(id(tensor) in needed for tensor in call.outputs):
+            continue
+        needed.update(map(id, call.tensors()))
+        if call.function in _LAYERS:
+            found.append((position, walk.layer_at(position, (), call.outputs[0])))
+    names = [layer.name for _, layer in found]
+    # A layer that is used several times would have several maps by one name.
+    return [(position, layer) for position, layer in reversed(found) if names.count(layer.name) == 1]
 
 
 class _Walk:

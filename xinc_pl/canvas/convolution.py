@@ -1,6 +1,6 @@
 """Contributions in a convolution: its neurons are its kernels, one per input and output channel."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from xinc_pl.canvas.chain import Layer
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.operators import AxisOperator, axis_operator
-from xinc_pl.canvas.rules import ContributionRule, Convention, MapChunk, contribution_rule, split
+from xinc_pl.canvas.rules import CHUNK_VALUES, ContributionRule, Convention, MapGroup, contribution_rule
 from xinc_pl.canvas.steps import StepKind
 
 
@@ -23,10 +23,12 @@ class ConvolutionRule(ContributionRule):
     upsampling and its activation, without the activation of the last layer.
     """
 
+    takes_threads = True
+
     def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention) -> None:
         super().__init__(layer, later, size, convention)
         for each in (layer, *later):
-            _check_supported(each)
+            check_supported(each)
         height, width = layer.output.shape[-2:]
         if layer.input.ndim != 4 or len(layer.input) != 1:
             raise DissectionError(
@@ -45,21 +47,26 @@ class ConvolutionRule(ContributionRule):
         self.activations = [each.activation for each in (layer, *later)][:-1]
         self.zeros = [activation.at_zero(layer.weight) for activation in self.activations]
 
-    def chunks(self, neurons: Tensor) -> Iterator[MapChunk]:
-        """Maps of ``neurons``, kernels of one phase at a time."""
-        num_phases = self.layer.upscale**2
-        phases = neurons % self.neuron_shape[1] % num_phases
-        for phase in range(num_phases):
-            rows, columns = (
-                self._operators[0][phase // self.layer.upscale],
-                self._operators[1][phase % self.layer.upscale],
+    def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
+        """One group per phase of the pixel shuffle."""
+        stride = self.layer.upscale
+        phases = neurons % self.neuron_shape[1] % stride**2
+        for phase in range(stride**2):
+            rows, columns = self._operators[0][phase // stride], self._operators[1][phase % stride]
+            pairs = list(zip(rows.matrices, columns.matrices, strict=True))
+            sizes = [len(row) * len(column) for row, column in pairs]
+            stages = [self.backend.separable(row, column) for row, column in pairs]
+
+            def maps(part: Tensor, stages: Sequence[Callable[[Tensor], Tensor]] = stages) -> Tensor:
+                return self._carry(self.kernel_outputs(part), stages).float()
+
+            yield MapGroup(
+                neurons[phases == phase],
+                maps,
+                max(*sizes, self.grid[0] * self.grid[1]),
+                rows.classes,
+                columns.classes,
             )
-            largest = max(len(rows.matrices[i]) * len(columns.matrices[i]) for i in range(len(rows.matrices)))
-            for part in split(neurons[phases == phase], max(largest, self.grid[0] * self.grid[1])):
-                yield MapChunk(
-                    part, self._carry(self.kernel_outputs(part), rows, columns),
-                    rows.classes, columns.classes, rows.counts, columns.counts,
-                )  # fmt: skip
 
     def per_output(self, neurons: Tensor) -> Tensor:
         """Z_io on its own output channel, zero on the others: (n, outputs, H, W)."""
@@ -76,7 +83,8 @@ class ConvolutionRule(ContributionRule):
         """sum_i Z_io for every o, kernel by kernel."""
         outputs = self.neuron_shape[1]
         total = self.layer.weight.new_zeros(outputs, *self.grid, dtype=torch.float64)
-        for part in split(self.all_neurons(), self.grid[0] * self.grid[1]):
+        num_kernels = max(CHUNK_VALUES // (self.grid[0] * self.grid[1]), 1)
+        for part in self.all_neurons().split(num_kernels):
             total.index_add_(0, part % outputs, self.kernel_outputs(part).double())
         return total[None].to(self.layer.weight.dtype)
 
@@ -84,15 +92,11 @@ class ConvolutionRule(ContributionRule):
         """Whether x_i is zero everywhere."""
         return (self.layer.input[0] == 0).flatten(1).all(1).repeat_interleave(self.neuron_shape[1])
 
-    def all_neurons(self) -> Tensor:
-        """Indices of all kernels."""
-        return torch.arange(self.neuron_shape[0] * self.neuron_shape[1], device=self.layer.weight.device)
-
-    def kernel_outputs(self, neurons: Tensor) -> Tensor:
+    def kernel_outputs(self, neurons: Tensor, with_bias: bool = True) -> Tensor:
         """Z of kernels ``neurons``: (n, h, w)."""
         channel, output = neurons // self.neuron_shape[1], neurons % self.neuron_shape[1]
         weight = self.layer.weight
-        bias = None if self.layer.bias is None else self.layer.bias[output] / self.neuron_shape[0]
+        bias = None if self.layer.bias is None or not with_bias else self.layer.bias[output] / self.neuron_shape[0]
         return F.conv2d(
             self.layer.input[:, channel],
             weight[output, channel][:, None],
@@ -101,16 +105,16 @@ class ConvolutionRule(ContributionRule):
             groups=len(neurons),
         )[0]
 
-    def _carry(self, values: Tensor, rows: AxisOperator, columns: AxisOperator) -> Tensor:
+    def _carry(self, values: Tensor, stages: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
         """Kernel outputs (n, h, w) to the classes of the image's values (n, R, C)."""
         if self.activations:
             values = self.activations[0](values)
             if self._zero_is_live:
                 values = F.pad(values, (0, 1, 0, 1), value=self.zeros[0])
-        for index, (row_matrix, column_matrix) in enumerate(zip(rows.matrices, columns.matrices, strict=True)):
+        for index, stage in enumerate(stages):
             if index:
                 values = self.activations[index](values)
-            values = torch.matmul(row_matrix, values @ column_matrix.T)
+            values = stage(values)
         return values
 
     @property
@@ -135,7 +139,7 @@ class ConvolutionRule(ContributionRule):
         return rows, columns
 
 
-def _check_supported(layer: Layer) -> None:
+def check_supported(layer: Layer) -> None:
     """Refuse what the formulas do not cover."""
     if layer.function is not F.conv2d:
         raise DissectionError(

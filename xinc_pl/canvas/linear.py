@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from xinc_pl.canvas.chain import Layer
 from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.rules import ContributionRule, Convention, MapChunk, contribution_rule, split
+from xinc_pl.canvas.rules import ContributionRule, Convention, MapGroup, contribution_rule
 
 
 @contribution_rule(F.linear)
@@ -18,33 +18,25 @@ class LinearRule(ContributionRule):
     f(o_i(p) * sum_j w_ij + (1/m) sum_j b_j), with m neurons.
     """
 
+    takes_threads = True
+
     def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention) -> None:
         super().__init__(layer, later, size, convention)
-        num_pixels = size[0] * size[1]
-        inputs = layer.input.reshape(-1, layer.input.shape[-1])
-        if len(inputs) != num_pixels:
-            raise DissectionError(
-                f"the layer {layer.name} received {len(inputs)} pixels, but the size {size[0]}x{size[1]} has "
-                f"{num_pixels}; pass the coordinates of all pixels, row by row, and their size"
-            )
-        rows = [side for side in layer.input.shape[:-1] if side > 1]
-        if size[0] != size[1] and rows == [size[1], size[0]]:
-            raise DissectionError(
-                f"the layer {layer.name} received {rows[0]} rows of {rows[1]} pixels, but the size is "
-                f"{size[0]}x{size[1]}; size is height, width"
-            )
-        self.inputs = inputs
-        self.neuron_shape = (inputs.shape[1],)
-        self.weight_sums = layer.weight.double().sum(0).to(inputs.dtype)
+        self.inputs = input_by_pixel(layer, size)
+        self.neuron_shape = (self.inputs.shape[1],)
+        self.weight_sums = layer.weight.double().sum(0).to(self.inputs.dtype)
         self.bias_sum = self.weight_sums.new_zeros(()) if layer.bias is None else layer.bias.double().sum()
 
-    def chunks(self, neurons: Tensor) -> Iterator[MapChunk]:
-        """Maps of ``neurons``, one multiplication per value."""
-        for part in split(neurons, len(self.inputs)):
-            maps = self.inputs.T[part] * self.weight_sums[part, None]
-            if self.convention == "released":
-                maps = self._released(maps, self.bias_sum)
-            yield MapChunk(part, maps.view(len(part), *self.size))
+    def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
+        """One group: maps are products, with no structure."""
+        yield MapGroup(neurons, self.maps, len(self.inputs))
+
+    def maps(self, neurons: Tensor) -> Tensor:
+        """Maps of ``neurons``, one multiplication per value: (n, H, W)."""
+        maps = self.inputs.T[neurons] * self.weight_sums[neurons, None]
+        if self.convention == "released":
+            maps = self._released(maps, self.bias_sum)
+        return maps.view(len(neurons), *self.size).float()
 
     def per_output(self, neurons: Tensor) -> Tensor:
         """o_i(p) * w_ij, not summed over j: (n, outputs, H, W)."""
@@ -67,3 +59,24 @@ class LinearRule(ContributionRule):
         """Each neuron's share of the bias added, and the activation of a hidden layer applied."""
         shared = products + (bias / self.neuron_shape[0]).to(products.dtype)
         return self.layer.activation(shared) if self.later else shared
+
+
+def input_by_pixel(layer: Layer, size: tuple[int, int]) -> Tensor:
+    """What a linear layer received, pixel by pixel: (P, inputs).
+
+    Raises:
+        DissectionError: It did not receive the pixels of an image of this size, row by row.
+    """
+    inputs = layer.input.reshape(-1, layer.input.shape[-1])
+    if len(inputs) != size[0] * size[1]:
+        raise DissectionError(
+            f"the layer {layer.name} received {len(inputs)} pixels, but the size {size[0]}x{size[1]} has "
+            f"{size[0] * size[1]}; pass the coordinates of all pixels, row by row, and their size"
+        )
+    rows = [side for side in layer.input.shape[:-1] if side > 1]
+    if size[0] != size[1] and rows == [size[1], size[0]]:
+        raise DissectionError(
+            f"the layer {layer.name} received {rows[0]} rows of {rows[1]} pixels, but the size is "
+            f"{size[0]}x{size[1]}; size is height, width"
+        )
+    return inputs

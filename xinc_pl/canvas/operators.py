@@ -27,18 +27,17 @@ class AxisOperator:
 
     Attributes:
         matrices: Float64 when built; the first is applied to f(Z), each next to f of the result before.
-        classes: int64 (length of the axis,): for every row (or column) of the image, its class in the last result.
-        counts: float64 when built, (number of classes,): how many rows (or columns) each class stands for.
+        classes: int64 (length of the axis,): for every row (or column) of the image, its class in the last result; None
+            if every one is its own, in order.
     """
 
     matrices: tuple[Tensor, ...]
-    classes: Tensor
-    counts: Tensor
+    classes: Tensor | None
 
     def like(self, values: Tensor) -> "AxisOperator":
         """The same on the device and in the precision of ``values``."""
         matrices = tuple(matrix.to(values) for matrix in self.matrices)
-        return AxisOperator(matrices, self.classes.to(values.device), self.counts.to(values))
+        return AxisOperator(matrices, None if self.classes is None else self.classes.to(values.device))
 
 
 def axis_operator(
@@ -72,11 +71,11 @@ def axis_operator(
 
 
 def _operator(matrices: Sequence[Matrix], classes: Indices) -> AxisOperator:
-    counts = np.bincount(classes, minlength=len(matrices[-1]))
+    # Classes are numbered by their first appearance.
+    own = len(matrices[-1]) == len(classes)
     return AxisOperator(
         tuple(torch.from_numpy(matrix) for matrix in matrices),
-        torch.from_numpy(classes.astype(np.int64)),
-        torch.from_numpy(counts.astype(np.float64)),
+        None if own else torch.from_numpy(classes.astype(np.int64)),
     )
 
 

@@ -1,56 +1,72 @@
 """How much each neuron of a layer contributes to each pixel: one rule per kind of layer (P 3.1 and 3.2)."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
+from xinc_pl.canvas.backends import Backend
 from xinc_pl.canvas.chain import Layer
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.recording import Function
+from xinc_pl.canvas.torch_backend import TORCH
 
-Convention = Literal["paper", "released"]
-CONVENTIONS: tuple[Convention, ...] = ("paper", "released")
+Convention = Literal["paper", "released", "effect"]
+CONVENTIONS: tuple[Convention, ...] = ("paper", "released", "effect")
 
-CHUNK_VALUES = 1 << 21
-"""How many float32 values of maps are made at a time: 8 MiB, which stays in the caches of most machines."""
+MAX_COMPLETENESS_ERROR = 1e-4
+"""What the self-check allows, relative, in float32."""
+
+CHUNK_VALUES = 1 << 19
+"""How many float32 values of maps are made at a time on a CPU: 2 MiB, which stay in its caches."""
+CHUNK_VALUES_ON_ACCELERATOR = 1 << 26
+"""The same on a GPU: 256 MiB, enough to keep it busy."""
 
 
 @dataclass(frozen=True, eq=False)
-class MapChunk:
-    """Maps of some neurons, with only one of each class of equal rows and columns.
+class MapGroup:
+    """Neurons whose maps repeat the same rows and columns, and how to make these maps.
+
+    A map of a group consists of R x C distinct values, spread over the H x W pixels of the image. Everything that sums
+    over pixels works on the distinct values and counts how often each occurs.
 
     Attributes:
         neurons: int64 (n,).
-        values: float32 (n, R, C), signed.
+        signed: Makes maps of some of them: int64 (m,) to float32 (m, R, C).
+        values_per_neuron: How many values are alive for each neuron while maps are made.
         rows: int64 (H,): the class of each row of the image; None if every row is its own.
         columns: int64 (W,), likewise.
-        row_counts: float32 (R,): how many rows each class stands for.
-        column_counts: float32 (C,), likewise.
+        unsigned: Makes magnitudes, where these are not just the absolute values of the maps.
     """
 
     neurons: Tensor
-    values: Tensor
+    signed: Callable[[Tensor], Tensor]
+    values_per_neuron: int
     rows: Tensor | None = None
     columns: Tensor | None = None
-    row_counts: Tensor | None = None
-    column_counts: Tensor | None = None
+    unsigned: Callable[[Tensor], Tensor] | None = None
+
+    def magnitudes(self, neurons: Tensor) -> Tensor:
+        """Magnitudes of the maps of some neurons (m,): float32 (m, R, C)."""
+        return self.signed(neurons).abs_() if self.unsigned is None else self.unsigned(neurons)
+
+    def parts(self) -> Iterator[Tensor]:
+        """The neurons, so many at a time that their maps stay small."""
+        budget = CHUNK_VALUES if self.neurons.device.type == "cpu" else CHUNK_VALUES_ON_ACCELERATOR
+        if len(self.neurons):
+            yield from self.neurons.split(max(budget // max(self.values_per_neuron, 1), 1))
 
     def spread(self, values: Tensor) -> Tensor:
-        """Values of classes (..., R, C) over the whole image: (..., H, W)."""
+        """Distinct values (..., R, C) over the whole image: (..., H, W)."""
         if self.rows is not None:
             values = values.index_select(-2, self.rows)
         if self.columns is not None:
             values = values.index_select(-1, self.columns)
         return values
-
-    def sum_over_pixels(self, values: Tensor) -> Tensor:
-        """Sums over the image of values of classes (n, R, C): float64 (n,)."""
-        by_row = values.sum(-1) if self.column_counts is None else values @ self.column_counts
-        by_row = by_row.double()
-        return by_row.sum(-1) if self.row_counts is None else by_row @ self.row_counts.double()
 
 
 class ContributionRule(ABC):
@@ -64,9 +80,15 @@ class ContributionRule(ABC):
 
     Attributes:
         neuron_shape: Numbers of neurons along each axis of a neuron's index.
+        backend: Who computes statistics, and makes maps where there is more than one way.
     """
 
     neuron_shape: tuple[int, ...]
+    backend: Backend = TORCH
+    takes_threads = False
+    """Whether several threads may make maps at the same time."""
+    is_slow = False
+    """Whether a map costs so much that a large layer is better sampled on a CPU."""
 
     def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention) -> None:
         self.layer = layer
@@ -74,9 +96,23 @@ class ContributionRule(ABC):
         self.size = size
         self.convention = convention
 
+    @property
+    def num_neurons(self) -> int:
+        """How many neurons the layer has."""
+        return math.prod(self.neuron_shape)
+
+    @property
+    def device(self) -> torch.device:
+        """Where maps are made."""
+        return self.layer.weight.device
+
+    def all_neurons(self) -> Tensor:
+        """Indices of all neurons."""
+        return torch.arange(self.num_neurons, device=self.device)
+
     @abstractmethod
-    def chunks(self, neurons: Tensor) -> Iterator[MapChunk]:
-        """Maps of ``neurons`` (n,), a bounded number at a time, in any order."""
+    def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
+        """Divide ``neurons`` (n,) into groups. A group may be empty; the same layer always gives the same ones."""
 
     @abstractmethod
     def per_output(self, neurons: Tensor) -> Tensor:
@@ -93,6 +129,15 @@ class ContributionRule(ABC):
     @abstractmethod
     def zero_inputs(self) -> Tensor:
         """Bool (num_neurons,): whether the neuron's own input is zero everywhere."""
+
+    def completeness_error(self) -> float:
+        """Self-check: largest difference between what all contributions add up to and what was recorded.
+
+        Through the layer's activation, over the largest magnitude of what the next layer received.
+        """
+        received = self.layer.received
+        difference = (self.layer.replay(self.output_sum()) - received).abs().max()
+        return float(difference / received.abs().max().clamp_min(torch.finfo(received.dtype).tiny))
 
 
 RuleClass = type[ContributionRule]
@@ -122,9 +167,3 @@ def rule_for(layer: Layer, later: Sequence[Layer], size: tuple[int, int], conven
             f"are rules for {known}); add one with @contribution_rule"
         )
     return _RULES[layer.function](layer, later, size, convention)
-
-
-def split(neurons: Tensor, values_per_neuron: int) -> Iterator[Tensor]:
-    """Consecutive parts of ``neurons`` whose maps have at most ``CHUNK_VALUES`` values; none of no neurons."""
-    if len(neurons):
-        yield from neurons.split(max(CHUNK_VALUES // max(values_per_neuron, 1), 1))

@@ -1,57 +1,139 @@
-"""What is known about a whole layer, gathered while its maps stream by (SPEC of the method: section 3)."""
+"""What is known about a whole layer (SPEC of the method: section 3)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from xinc_pl.canvas.rules import ContributionRule
+
+class Histogram(NamedTuple):
+    """How the values of all maps of a layer are distributed: N x P values.
+
+    Attributes:
+        edges: float64 (B + 1,), ascending; a bin holds its lower edge, not its upper one.
+        counts: int64 (B,), how many values lie in each bin.
+        sums: float64 (B,), what they add up to.
+    """
+
+    edges: Tensor
+    counts: Tensor
+    sums: Tensor
+
+
+class ClusterSums(NamedTuple):
+    """How much of each map lies in each cluster of a partition.
+
+    Attributes:
+        areas: int64 (K,), pixels of each cluster.
+        sum: float64 (N, K), over the pixels of each cluster.
+        mean: float64 (N, K), likewise.
+    """
+
+    areas: Tensor
+    sum: Tensor
+    mean: Tensor
+
+
+class NeuronVectors(NamedTuple):
+    """Neurons as points.
+
+    Attributes:
+        neurons: int64 (M,), the rows (of the statistics) that have a vector.
+        vectors: float64 (M, K), in [0, 1].
+    """
+
+    neurons: Tensor
+    vectors: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class LayerStatistics:
-    """Statistics of the magnitudes A = abs(M) of all maps of a layer. On the CPU, in float64.
+    """Statistics of the magnitudes A = abs(M) of the N maps of a layer over P = H * W pixels.
+
+    On the CPU; sums are float64, counts int64.
 
     Attributes:
-        num_neurons: N.
+        neurons: int64 (N,), which neurons of the layer the rows below are: all, or a sample.
         size: Height H and width W.
         total: (H, W), sum of A over neurons.
         sum: (N,), sum of A over pixels.
         minimum: (N,), over pixels.
         maximum: (N,), over pixels.
+        pixels_per_neuron: int64 (N,), how many pixels a neuron contributes more than an average share to:
+            A(p) / total(p) > 1 / N (P 4.4, Fig. 6).
+        thresholds: For each mass x, the value tau_x where the largest values first add up to (1 - x) of all
+            (Fig. 7, 18).
+        neurons_per_pixel: For each mass x, (H, W): the share of neurons with A > tau_x.
+        histogram: The distribution of A (Fig. 18).
         zero_map: bool (N,), whether the map is zero everywhere.
         zero_input: bool (N,), whether the neuron's own input is zero everywhere. Neither implies the other.
+        partitions: How much lies in each cluster, by the partition's name.
+        change: (H, W), sum over neurons of how much A differs from the frame before (Fig. 9); None for a first frame.
     """
 
-    num_neurons: int
+    neurons: Tensor
     size: tuple[int, int]
     total: Tensor
     sum: Tensor
     minimum: Tensor
     maximum: Tensor
+    pixels_per_neuron: Tensor
+    thresholds: Mapping[float, float]
+    neurons_per_pixel: Mapping[float, Tensor]
+    histogram: Histogram
     zero_map: Tensor
     zero_input: Tensor
+    partitions: Mapping[str, ClusterSums] = field(default_factory=dict)
+    change: Tensor | None = None
 
+    @property
+    def num_neurons(self) -> int:
+        """N."""
+        return len(self.neurons)
 
-def stream_layer_statistics(rule: ContributionRule, num_neurons: int) -> LayerStatistics:
-    """Gather the statistics of all neurons of a layer in one streamed pass."""
-    device = rule.layer.weight.device
-    sums, minima, maxima = (torch.zeros(num_neurons, dtype=torch.float64, device=device) for _ in range(3))
-    total = torch.zeros(rule.size, dtype=torch.float64, device=device)
-    for chunk in rule.chunks(torch.arange(num_neurons, device=device)):
-        magnitudes = chunk.values.abs()
-        # A chunk has so few neurons that their float32 sum is exact to rounding; float64 carries it on.
-        total += chunk.spread(magnitudes.sum(0).double())
-        sums[chunk.neurons] = chunk.sum_over_pixels(magnitudes)
-        minima[chunk.neurons] = magnitudes.amin((1, 2)).double()
-        maxima[chunk.neurons] = magnitudes.amax((1, 2)).double()
-    return LayerStatistics(
-        num_neurons=num_neurons,
-        size=rule.size,
-        total=total.cpu(),
-        sum=sums.cpu(),
-        minimum=minima.cpu(),
-        maximum=maxima.cpu(),
-        zero_map=(maxima == 0).cpu(),
-        zero_input=rule.zero_inputs().cpu(),
-    )
+    def delta(self, name: str, signed: bool = True) -> Tensor:
+        """(actual - expected) / expected contribution of each neuron to each cluster (Eq. 2).
+
+        Expected is the cluster's share of the area. The released code takes absolute values, except for its grid.
+
+        Args:
+            name: The partition's name.
+            signed: False for absolute values.
+
+        Returns:
+            float64 (N, K); rows of neurons whose map is zero everywhere are NaN.
+        """
+        areas, sums, _ = self._partition(name)
+        expected = self.sum[:, None] * (areas.double() / (self.size[0] * self.size[1]))
+        delta = torch.where(self.zero_map[:, None], torch.nan, (sums - expected) / expected)
+        return delta if signed else delta.abs()
+
+    def delta_variance(self, name: str, signed: bool = True) -> Tensor:
+        """Variance, unbiased, of ``delta`` over the clusters (Fig. 4).
+
+        Returns:
+            float64 (N,); NaN for zero maps, and for all neurons where the partition has only one cluster.
+        """
+        delta = self.delta(name, signed)
+        num_clusters = delta.shape[1]
+        if num_clusters < 2:
+            return torch.full((self.num_neurons,), torch.nan, dtype=torch.float64)
+        return delta.var(dim=1)
+
+    def vectors(self, name: str) -> NeuronVectors:
+        """Mean per cluster of each map after it has been scaled to [0, 1] (Fig. 10).
+
+        Neurons with a constant map (zero everywhere, or not) have no vector.
+        """
+        spread = self.maximum - self.minimum
+        neurons = (spread > 0).nonzero().flatten()
+        means = self._partition(name).mean[neurons]
+        return NeuronVectors(neurons, (means - self.minimum[neurons, None]) / spread[neurons, None])
+
+    def _partition(self, name: str) -> ClusterSums:
+        if name not in self.partitions:
+            known = ", ".join(self.partitions) or "none"
+            raise KeyError(f"these statistics have no partition {name!r}; there are: {known}")
+        return self.partitions[name]

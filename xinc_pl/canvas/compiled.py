@@ -1,0 +1,303 @@
+"""Loops over all values of maps, compiled by numba.
+
+They let go of Python's lock. Of the liberties of fast mathematics they take those that leave NaN alone.
+"""
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from xinc_pl.canvas.bins import LOW_BITS, SHIFT
+
+Array = npt.NDArray[Any]
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+LANES = 16
+"""Sums over clusters go through so many neurons at a time: a cache line of float32."""
+_NEURONS = 32
+"""Sums over neurons are float32 among so many of them, float64 beyond."""
+_CELLS = 2048
+"""Sums over clusters are float32 among so many cells, float64 beyond."""
+_SCAN = 32
+"""Values that are looked through at once for one inside a bin, which is rare."""
+_INFINITY = np.uint32(0x7F800000)
+
+
+def compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Compile at the first call; keep the result in a folder, where one can be written to."""
+    options: dict[str, Any] = {"nogil": True, "fastmath": {"contract", "nsz", "reassoc", "arcp"}}
+    result: Callable[_Parameters, _Result]
+    try:
+        result = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder for the cache
+        result = numba.njit(**options)(function)
+    return result
+
+
+@compiled
+def apply_separable(
+    values: Array,
+    row_taps: Array,
+    row_indices: Array,
+    row_weights: Array,
+    column_indices: Array,
+    column_weights: Array,
+    result: Array,
+) -> None:
+    """Sparse operators along rows and columns.
+
+    Args:
+        values: (n, h, w).
+        row_taps: int64 (R,), how many rows each row of the result comes from.
+        row_indices: uint32 (R, K), which.
+        row_weights: (R, K), with which weights.
+        column_indices: uint32 (K', C), which columns each column of the result comes from.
+        column_weights: (K', C), with which weights; zero for none.
+        result: (n, R, C).
+    """
+    num_rows, num_columns = result.shape[1], result.shape[2]
+    wide = np.empty((values.shape[1], num_columns), values.dtype)
+    for neuron in range(values.shape[0]):
+        for row in range(values.shape[1]):
+            source, target = values[neuron, row], wide[row]
+            indices, weights = column_indices[0], column_weights[0]
+            for column in range(num_columns):
+                target[column] = weights[column] * source[indices[column]]
+            for tap in range(1, column_indices.shape[0]):
+                indices, weights = column_indices[tap], column_weights[tap]
+                for column in range(num_columns):
+                    target[column] += weights[column] * source[indices[column]]
+        for row in range(num_rows):
+            target = result[neuron, row]
+            taps = row_taps[row]
+            if taps == 0:
+                target[:] = 0
+            elif taps == 1:
+                first, weight = wide[row_indices[row, 0]], row_weights[row, 0]
+                for column in range(num_columns):
+                    target[column] = weight * first[column]
+            else:
+                first, weight = wide[row_indices[row, 0]], row_weights[row, 0]
+                second, second_weight = wide[row_indices[row, 1]], row_weights[row, 1]
+                for column in range(num_columns):
+                    target[column] = weight * first[column] + second_weight * second[column]
+                for tap in range(2, taps):
+                    first, weight = wide[row_indices[row, tap]], row_weights[row, tap]
+                    for column in range(num_columns):
+                        target[column] += weight * first[column]
+
+
+@compiled
+def first_sums(
+    maps: Array,
+    bits: Array,
+    counts_of_cells: Array,
+    total: Array,
+    counts: Array,
+    lows: Array,
+    sums: Array,
+    extremes: Array,
+) -> None:
+    """Totals, histogram, and sums and extremes of each map. Maps that are not finite are not in the histogram.
+
+    Args:
+        maps: float32 (n, R, C), not negative.
+        bits: uint32 (n, R, C), the same memory.
+        counts_of_cells: int32 (R, C), pixels per cell.
+        total: float64 (R, C), to which the sum over neurons is added.
+        counts: int64 (NUM_BINS,), to which it is added how many pixels' values lie in each bin.
+        lows: int64 (NUM_BINS,), and the sum of their low bits.
+        sums: float64 (n,), set.
+        extremes: uint32 (2, n), set to the bits of the minima and maxima.
+    """
+    num_neurons, num_rows, num_columns = maps.shape
+    partial = np.zeros((num_rows, num_columns), np.float32)
+    for neuron in range(num_neurons):
+        least, largest = np.uint32(0xFFFFFFFF), np.uint32(0)
+        map_sum = 0.0
+        for row in range(num_rows):
+            values, patterns, cells, sum_here = maps[neuron, row], bits[neuron, row], counts_of_cells[row], partial[row]
+            row_sum = np.float32(0)
+            for column in range(num_columns):
+                sum_here[column] += values[column]
+                row_sum += values[column] * np.float32(cells[column])
+            map_sum += row_sum
+            for column in range(num_columns):
+                least, largest = min(least, patterns[column]), max(largest, patterns[column])
+        sums[neuron] = map_sum
+        extremes[0, neuron], extremes[1, neuron] = least, largest
+        if largest < _INFINITY:
+            for row in range(num_rows):
+                patterns, cells = bits[neuron, row], counts_of_cells[row]
+                for column in range(num_columns):
+                    pattern, count = patterns[column], np.int64(cells[column])
+                    place = np.uint64(pattern >> SHIFT)
+                    counts[place] += count
+                    lows[place] += count * np.int64(pattern & LOW_BITS)
+        if (neuron + 1) % _NEURONS == 0 or neuron + 1 == num_neurons:
+            total += partial
+            partial[:] = 0
+
+
+@compiled
+def pixels_above(maps: Array, rows: Array, columns: Array, share: Array, result: Array) -> None:
+    """How many pixels of each map lie above ``share``.
+
+    Args:
+        maps: float32 (n, R, C).
+        rows: int64 (H,), the class of each row.
+        columns: int64 (W,), likewise; empty where each is its own.
+        share: float32 (H, W).
+        result: int64 (n,), set.
+    """
+    width = share.shape[1]
+    buffer = np.empty(width, np.float32)
+    for neuron in range(maps.shape[0]):
+        total = 0
+        line = maps[neuron, rows[0]]
+        for row in range(share.shape[0]):
+            if len(columns) == 0:
+                line = maps[neuron, rows[row]]
+            elif row == 0 or rows[row] != rows[row - 1]:
+                source, line = maps[neuron, rows[row]], buffer
+                for column in range(width):
+                    line[column] = source[columns[column]]
+            limits, count = share[row], np.int32(0)
+            for column in range(width):
+                count += np.int32(line[column] > limits[column])
+            total += count
+        result[neuron] = total
+
+
+@compiled
+def add_change(maps: Array, before: Array, change: Array) -> None:
+    """Add abs(maps - before), float32 (n, D) each, summed over neurons, to ``change``, float64 (D,)."""
+    partial = np.zeros(maps.shape[1], np.float32)
+    for neuron in range(maps.shape[0]):
+        now, then = maps[neuron], before[neuron]
+        for cell in range(len(partial)):
+            partial[cell] += abs(now[cell] - then[cell])
+        if (neuron + 1) % _NEURONS == 0 or neuron + 1 == maps.shape[0]:
+            change += partial
+            partial[:] = 0
+
+
+@compiled
+def count_reaching(bits: Array, limit: int, above: Array) -> None:
+    """Add how many of ``bits``, uint32 (n, D), reach ``limit``, over neurons, to ``above``, int64 (D,)."""
+    lowest = np.uint32(limit)
+    partial = np.zeros(bits.shape[1], np.int32)
+    for neuron in range(bits.shape[0]):
+        patterns = bits[neuron]
+        for cell in range(len(partial)):
+            partial[cell] += np.int32(patterns[cell] >= lowest)
+    above += partial
+
+
+@compiled
+def find_inside(bits: Array, start: int, found: Array, cells: Array) -> int:
+    """Collect the bit patterns in the bin that starts at ``start``.
+
+    Args:
+        bits: uint32 (n, D).
+        start: Of the bin.
+        found: uint32 (m,), set as far as it goes.
+        cells: int64 (m,), set to the place in 0 to D - 1 of each.
+
+    Returns:
+        How many there are, which may be more than m.
+    """
+    first, width = np.uint32(start), np.uint32(LOW_BITS + 1)
+    num_found = 0
+    for neuron in range(bits.shape[0]):
+        patterns = bits[neuron]
+        for begin in range(0, len(patterns), _SCAN):
+            piece = patterns[begin : begin + _SCAN]
+            num_inside = np.int32(0)
+            for place in range(len(piece)):
+                # Below the bin the difference wraps around, and is large.
+                num_inside += np.int32(np.uint32(piece[place] - first) < width)
+            if num_inside > 0:
+                for place in range(len(piece)):
+                    if np.uint32(piece[place] - first) < width:
+                        if num_found < len(found):
+                            found[num_found] = piece[place]
+                            cells[num_found] = begin + place
+                        num_found += 1
+    return num_found
+
+
+@compiled
+def build_membership(cell_of_pixel: Array, clusters: Array, pixels: Array, num_cells: int, num_clusters: int) -> Any:  # noqa: ANN401
+    """Which clusters the pixels of each cell lie in.
+
+    Args:
+        cell_of_pixel: int64 (P,).
+        clusters: int64 (E,), memberships: of a pixel in a cluster.
+        pixels: int64 (E,).
+        num_cells: D.
+        num_clusters: Of all partitions.
+
+    Returns:
+        int64 (D + 1,), where each cell's entries start; int32 (M,), their clusters; float32 (M,), how many pixels.
+    """
+    starts = np.zeros(num_cells + 1, np.int64)
+    for entry in range(len(pixels)):
+        starts[cell_of_pixel[pixels[entry]] + 1] += 1
+    starts = np.cumsum(starts)
+    order, filled = np.empty(len(pixels), np.int32), starts[:-1].copy()
+    for entry in range(len(pixels)):
+        cell = cell_of_pixel[pixels[entry]]
+        order[filled[cell]] = clusters[entry]
+        filled[cell] += 1
+    places = np.full(num_clusters, -1, np.int64)
+    counts = np.zeros(len(pixels), np.float32)
+    merged, num_merged = np.zeros(num_cells + 1, np.int64), 0
+    for cell in range(num_cells):
+        for entry in range(starts[cell], starts[cell + 1]):
+            cluster = order[entry]
+            if places[cluster] < merged[cell]:
+                places[cluster] = num_merged
+                order[num_merged] = cluster
+                num_merged += 1
+            counts[places[cluster]] += 1
+        merged[cell + 1] = num_merged
+    return merged, order[:num_merged].copy(), counts[:num_merged].copy()
+
+
+@compiled
+def sum_over_clusters(maps: Array, starts: Array, clusters: Array, counts: Array, result: Array) -> None:
+    """Sums of maps over clusters.
+
+    Args:
+        maps: float32 (n, D).
+        starts: int64 (D + 1,), as from ``build_membership``.
+        clusters: int32 (M,).
+        counts: float32 (M,).
+        result: float64 (n, clusters), zeros, set.
+    """
+    num_neurons, num_cells = maps.shape
+    tile = np.zeros((_SCAN, LANES), np.float32)
+    partial = np.zeros((result.shape[1], LANES), np.float32)
+    for first in range(0, num_neurons, LANES):
+        num_lanes = min(LANES, num_neurons - first)
+        for begin in range(0, num_cells, _SCAN):
+            num_here = min(_SCAN, num_cells - begin)
+            for lane in range(num_lanes):
+                values = maps[first + lane]
+                for place in range(num_here):
+                    tile[place, lane] = values[begin + place]
+            for place in range(num_here):
+                for entry in range(starts[begin + place], starts[begin + place + 1]):
+                    sums, count = partial[clusters[entry]], counts[entry]
+                    for lane in range(LANES):
+                        sums[lane] += count * tile[place, lane]
+            if (begin + _SCAN) % _CELLS == 0 or begin + _SCAN >= num_cells:
+                for cluster in range(result.shape[1]):
+                    for lane in range(num_lanes):
+                        result[first + lane, cluster] += partial[cluster, lane]
+                partial[:] = 0

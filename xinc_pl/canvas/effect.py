@@ -1,0 +1,368 @@
+"""The third convention: how each output pixel moves, to first order, when a neuron's own term is taken away.
+
+With a layer's output Z = b + sum_i Z_i, and T the rest of the network from there on, a neuron's map is the derivative
+of T at Z in the direction Z_i: M_i(c, p) = (JVP of T at Z in the direction Z_i)(c, p), for each output c. Its magnitude
+is the sum over c of abs(M_i(c, p)). This is linear in Z_i, so that the maps of any neurons add up to one JVP.
+
+T is the recording, replayed; it needs no chain. Two frequent cases are much quicker than a JVP for each neuron: a
+linear layer of a network that treats pixels one by one, and a convolution in a chain of them.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from xinc_pl.canvas.chain import Chain, Layer, layers_leading_to, read_chain
+from xinc_pl.canvas.convolution import ConvolutionRule, check_supported
+from xinc_pl.canvas.errors import DissectionError
+from xinc_pl.canvas.linear import input_by_pixel
+from xinc_pl.canvas.recording import Call
+from xinc_pl.canvas.rules import MAX_COMPLETENESS_ERROR, ContributionRule, MapGroup
+
+_NUM_CHECKED = 32
+"""Neurons whose maps are added up for the self-check."""
+_BATCHING = 16
+"""Convolutions are quicker on batches: maps may take so many times the usual memory."""
+
+
+class Rest:
+    """The rest of a recorded network, as a function of one call's output.
+
+    Args:
+        calls: The recording.
+        position: Of the call.
+        result: The network's output.
+    """
+
+    def __init__(self, calls: Sequence[Call], position: int, result: Tensor) -> None:
+        self.start = calls[position].outputs[0]
+        self.result = result
+        reached = {id(self.start)}
+        self.calls = []
+        for call in calls[position + 1 :]:
+            if any(id(tensor) in reached for tensor in call.tensors()):
+                reached.update(map(id, call.outputs))
+                self.calls.append(call)
+
+    def __call__(self, output: Tensor) -> Tensor:
+        """The network's output, had the call returned ``output``."""
+        values: dict[int, Tensor] = {id(self.start): output.clone()}  # a clone: what follows may work in place
+
+        def replaced(argument: Any) -> Any:  # noqa: ANN401 - any argument of a function
+            if isinstance(argument, (tuple, list)):
+                return type(argument)(map(replaced, argument))
+            return values.get(id(argument), argument) if isinstance(argument, Tensor) else argument
+
+        for call in self.calls:
+            result = call.function(*map(replaced, call.args), **{k: replaced(v) for k, v in call.kwargs.items()})
+            parts = result if isinstance(result, (tuple, list)) else (result,)
+            tensors = [part for part in parts if isinstance(part, Tensor)]
+            values.update(zip(map(id, call.outputs), tensors, strict=True))
+        return values[id(self.result)]
+
+
+def with_kept_parameters(calls: Sequence[Call]) -> list[Call]:
+    """The same calls on copies of the parameters, which the next training step does not change."""
+    copies: dict[int, Tensor] = {}
+
+    def kept(argument: Any) -> Any:  # noqa: ANN401 - any argument of a function
+        if isinstance(argument, nn.Parameter):
+            return copies.setdefault(id(argument), argument.detach().clone())
+        if isinstance(argument, (tuple, list)):
+            return type(argument)(map(kept, argument))
+        return argument
+
+    return [
+        Call(
+            call.function,
+            tuple(map(kept, call.args)),
+            {k: kept(v) for k, v in call.kwargs.items()},
+            call.outputs,
+            call.module,
+        )
+        for call in calls
+    ]
+
+
+def as_image(output: Tensor, size: tuple[int, int]) -> Tensor:
+    """A network's output (1, C, H, W), or pixels by channels in any shape (..., C), as (C, H, W).
+
+    Raises:
+        DissectionError: It has another number of pixels.
+    """
+    if output.ndim == 4 and tuple(output.shape[-2:]) == tuple(size) and len(output) == 1:
+        return output[0]
+    pixels = output.reshape(-1, output.shape[-1])
+    if len(pixels) != size[0] * size[1]:
+        raise DissectionError(
+            f"the network's output has shape {tuple(output.shape)}, which is no image of {size[0]}x{size[1]} pixels"
+        )
+    return pixels.T.reshape(-1, *size)
+
+
+class EffectRule(ContributionRule):
+    """What all ways to compute the effect have in common.
+
+    Args:
+        layer: The layer as it was recorded.
+        later: The layers after it, if they form a chain.
+        size: Height and width of the image.
+        rest: The network from the layer's output on.
+    """
+
+    def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], rest: Rest) -> None:
+        super().__init__(layer, later, size, "effect")
+        self.rest = rest
+        # Anew: a function that works in place may have overwritten what was recorded.
+        self.preactivation = layer.call(layer.input)
+
+    @abstractmethod
+    def directions(self, neurons: Tensor) -> Tensor:
+        """Z_i: what each neuron adds to the layer's output, in that output's shape behind (n,)."""
+
+    @abstractmethod
+    def per_output(self, neurons: Tensor) -> Tensor:
+        """M_i(c, p): (n, C, H, W)."""
+
+    def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
+        """One group for all."""
+        yield self.group(neurons, self.preactivation.numel())
+
+    def group(self, neurons: Tensor, values_per_neuron: int) -> MapGroup:
+        """Signed maps are sums over the outputs, magnitudes sums of absolute values."""
+        return MapGroup(
+            neurons,
+            lambda part: self.per_output(part).sum(1).float(),
+            max(values_per_neuron // _BATCHING, 1),
+            unsigned=lambda part: self.per_output(part).abs().sum(1).float(),
+        )
+
+    def output_sum(self) -> Tensor:
+        """The layer's output without its bias."""
+        if self.layer.bias is None:
+            return self.preactivation
+        return self.layer.call(self.layer.input, with_bias=False)
+
+    def completeness_error(self) -> float:
+        """Residual of linearity: the maps of a sample of neurons, added up, against one JVP of the rest."""
+        order = torch.randperm(self.num_neurons, generator=torch.Generator().manual_seed(0))
+        sample = order[:_NUM_CHECKED].to(self.device)
+        expected = as_image(_jvp(self.rest, self.preactivation, self.directions(sample).sum(0)), self.size)
+        maps = torch.zeros_like(expected)
+        for group in self.groups(sample):
+            for part in group.parts():
+                maps += self.per_output(part).sum(0)
+        return float((maps - expected).abs().max() / expected.abs().max().clamp_min(torch.finfo(maps.dtype).tiny))
+
+
+class AnyEffect(EffectRule):
+    """By forward-mode differentiation, whatever the rest of the network does."""
+
+    def __init__(self, layer: Layer, size: tuple[int, int], rest: Rest) -> None:
+        super().__init__(layer, (), size, rest)
+        self.is_slow = True
+        if layer.function is F.linear:
+            self.neuron_shape = (layer.weight.shape[1],)
+        else:
+            check_supported(layer)
+            self.neuron_shape = (layer.weight.shape[1], layer.weight.shape[0])
+
+    def directions(self, neurons: Tensor) -> Tensor:
+        """Z_i: o_i w_i. for an input, x_i * w_io on channel o for a kernel."""
+        if self.layer.function is F.linear:
+            inputs = self.layer.input[..., neurons].movedim(-1, 0)
+            return inputs[..., None] * self.layer.weight.T[neurons].reshape(
+                -1, *[1] * (inputs.ndim - 1), len(self.layer.weight)
+            )
+        return _kernel_directions(self.layer, self.preactivation, neurons)
+
+    def per_output(self, neurons: Tensor) -> Tensor:
+        """One JVP for each neuron, all at once."""
+        derivative = torch.func.vmap(lambda direction: _jvp(self.rest, self.preactivation, direction))
+        tangents: Tensor = derivative(self.directions(neurons))
+        return torch.stack([as_image(tangent, self.size) for tangent in tangents])
+
+    def zero_inputs(self) -> Tensor:
+        """Whether the neuron's own input is zero everywhere."""
+        if self.layer.function is F.linear:
+            return (self.layer.input.reshape(-1, self.neuron_shape[0]) == 0).all(0)
+        return (self.layer.input == 0).transpose(0, 1).flatten(1).all(1).repeat_interleave(self.neuron_shape[1])
+
+
+class LinearEffect(AnyEffect):
+    """Of a linear layer where every pixel is its own network: o_i(p) * dy_c/do_i(p), a backward pass per output."""
+
+    def __init__(self, layer: Layer, size: tuple[int, int], rest: Rest) -> None:
+        super().__init__(layer, size, rest)
+        self.is_slow = False
+        self.inputs = input_by_pixel(layer, size)
+
+    @cached_property
+    def gradients(self) -> Tensor:
+        """dy_c/dz_j at every pixel: (C, P, outputs of the layer)."""
+        with torch.enable_grad():
+            leaf = self.preactivation.detach().requires_grad_()
+            channels = as_image(self.rest(leaf), self.size)
+            gradients = [
+                torch.autograd.grad(channel.sum(), leaf, retain_graph=True)[0].reshape(len(self.inputs), -1)
+                for channel in channels
+            ]
+        return torch.stack(gradients)
+
+    def per_output(self, neurons: Tensor) -> Tensor:
+        """o_i(p) * sum_j w_ij dy_c/dz_j(p)."""
+        by_output = self.gradients @ self.layer.weight[:, neurons]  # (C, P, n)
+        maps = by_output * self.inputs[:, neurons]
+        return maps.permute(2, 0, 1).reshape(len(neurons), -1, *self.size)
+
+    def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
+        """One group for all."""
+        yield self.group(neurons, len(self.gradients) * len(self.inputs))
+
+
+class ConvolutionEffect(EffectRule):
+    """Of a convolution in a chain of them: a batch of tangents that starts from one channel.
+
+    The derivatives of the activations are computed once. Kernels of one output channel (after the pixel shuffle) go
+    together, for the next convolution then sees a single channel.
+    """
+
+    def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], rest: Rest) -> None:
+        super().__init__(layer, later, size, rest)
+        self.kernels = ConvolutionRule(layer, later, size, "effect")  # refuses what the formulas do not cover
+        self.neuron_shape = self.kernels.neuron_shape
+        self.is_slow = len(later) > 1
+        self.stages = (layer, *later)
+
+    @cached_property
+    def slopes(self) -> list[Tensor]:
+        """Derivative of each stage's activation, where the recorded frame has put it: (1, C, h, w) each."""
+        slopes = []
+        for stage in self.stages:
+            before = F.pixel_shuffle(stage.call(stage.input), stage.upscale)
+            slopes.append(_jvp(stage.activation, before, torch.ones_like(before)))
+        return slopes
+
+    def directions(self, neurons: Tensor) -> Tensor:
+        """x_i * w_io on channel o, without a share of the bias."""
+        return _kernel_directions(self.layer, self.preactivation, neurons)
+
+    def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
+        """One group per channel after the pixel shuffle."""
+        largest = max(slope[0].numel() for slope in self.slopes[1:] or self.slopes)
+        channels = self._channel(neurons)
+        for channel in range(self.neuron_shape[1] // self.layer.upscale**2):
+            yield self.group(neurons[channels == channel], largest)
+
+    def per_output(self, neurons: Tensor) -> Tensor:
+        """The tangents, carried to the output."""
+        maps = self.preactivation.new_empty(len(neurons), self.slopes[-1].shape[1], *self.size)
+        channels = self._channel(neurons)
+        for channel in channels.unique().tolist():
+            chosen = channels == channel
+            maps[chosen] = self._carry(neurons[chosen], channel)
+        return maps
+
+    def zero_inputs(self) -> Tensor:
+        """Whether x_i is zero everywhere."""
+        return self.kernels.zero_inputs()
+
+    def _channel(self, neurons: Tensor) -> Tensor:
+        return neurons % self.neuron_shape[1] // self.layer.upscale**2
+
+    def _carry(self, neurons: Tensor, channel: int) -> Tensor:
+        stride = self.layer.upscale
+        outputs = self.kernels.kernel_outputs(neurons, with_bias=False)
+        phase = neurons % self.neuron_shape[1] % stride**2
+        cells = outputs.new_zeros(len(neurons), stride**2, *outputs.shape[-2:])
+        cells[torch.arange(len(neurons), device=neurons.device), phase] = outputs
+        tangents = F.pixel_shuffle(cells, stride) * self.slopes[0][:, channel : channel + 1]
+        if not self.later:
+            maps = tangents.new_zeros(len(neurons), self.slopes[0].shape[1], *self.size)
+            maps[:, channel] = tangents[:, 0]
+            return maps
+        for number, stage in enumerate(self.later):
+            weight = stage.weight if number else stage.weight[:, channel : channel + 1]
+            tangents = F.conv2d(tangents, weight, padding=weight.shape[-1] // 2)
+            tangents = F.pixel_shuffle(tangents, stage.upscale) * self.slopes[number + 1]
+        return tangents
+
+
+def effect_rules(
+    output: Tensor,
+    calls: Sequence[Call],
+    layer_names: Mapping[str, str],
+    returned: Sequence[Tensor],
+    size: tuple[int, int],
+) -> tuple[dict[str, EffectRule], Mapping[str, str]]:
+    """The rule of every layer by name, input side first, and the skipped layers.
+
+    In a chain of layers, those that are dissected by the other conventions too; in any other network all linear layers
+    and plain convolutions that lead to the output.
+    """
+    calls = with_kept_parameters(calls)
+    try:
+        chain = read_chain(output, calls, layer_names, returned)
+    except DissectionError:
+        chain = None
+    if chain is not None:
+        return {
+            layer.name: _rule_in_chain(chain, index, calls, output, size) for index, layer in enumerate(chain.layers)
+        }, (chain.skipped)
+    rules: dict[str, EffectRule] = {}
+    skipped: dict[str, str] = {}
+    for position, layer in layers_leading_to(output, calls, layer_names):
+        try:
+            rules[layer.name] = _rule_anywhere(layer, size, Rest(calls, position, output))
+        except DissectionError as error:
+            skipped[layer.name] = str(error)
+    if not rules:
+        raise DissectionError(f"the output depends on no layer that can be dissected: {skipped}")
+    return rules, skipped
+
+
+def _rule_in_chain(
+    chain: Chain, index: int, calls: Sequence[Call], output: Tensor, size: tuple[int, int]
+) -> EffectRule:
+    layer, later = chain.layers[index], chain.layers[index + 1 :]
+    position = next(at for at, call in enumerate(calls) if call.outputs and call.outputs[0] is layer.output)
+    rest = Rest(calls, position, output)
+    if layer.function is F.linear and all(each.function is F.linear for each in later):
+        return LinearEffect(layer, size, rest)
+    try:
+        return ConvolutionEffect(layer, later, size, rest)
+    except DissectionError:
+        return AnyEffect(layer, size, rest)
+
+
+def _rule_anywhere(layer: Layer, size: tuple[int, int], rest: Rest) -> EffectRule:
+    if layer.function is F.linear:
+        try:
+            by_pixel = LinearEffect(layer, size, rest)
+        except DissectionError:
+            return AnyEffect(layer, size, rest)
+        # Attention between pixels, say, shows in the self-check.
+        if by_pixel.completeness_error() <= MAX_COMPLETENESS_ERROR:
+            return by_pixel
+    return AnyEffect(layer, size, rest)
+
+
+def _kernel_directions(layer: Layer, output: Tensor, neurons: Tensor) -> Tensor:
+    """x_i * w_io on channel o, zero on the others: (n, 1, C_out, h, w)."""
+    num_outputs = len(layer.weight)
+    channel, target = neurons // num_outputs, neurons % num_outputs
+    options = {**layer.options, "groups": len(neurons)}
+    outputs = layer.function(layer.input[:, channel], layer.weight[target, channel][:, None], None, **options)[0]
+    directions = output.new_zeros(len(neurons), *output.shape)
+    directions[torch.arange(len(neurons), device=neurons.device), 0, target] = outputs
+    return directions
+
+
+def _jvp(function: Any, at: Tensor, direction: Tensor) -> Tensor:  # noqa: ANN401 - anything that takes a tensor
+    derivative: Tensor = torch.func.jvp(function, (at,), (direction,))[1]
+    return derivative

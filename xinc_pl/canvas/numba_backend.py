@@ -1,0 +1,117 @@
+"""The loops over all values of maps, compiled by numba, on the CPU."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xinc_pl.canvas import compiled
+from xinc_pl.canvas.backends import Backend, Found, MapSums
+from xinc_pl.canvas.bins import SHIFT
+from xinc_pl.canvas.compiled import Array
+from xinc_pl.canvas.partition import Clusters
+
+if TYPE_CHECKING:
+    from xinc_pl.canvas.weights import GroupWeights
+
+
+class NumbaBackend(Backend):
+    """Goes through each value as few times as possible."""
+
+    def separable(self, rows: Tensor, columns: Tensor) -> Callable[[Tensor], Tensor]:
+        """The few entries of each row that are not zero."""
+        row_taps, row_indices, row_weights = _taps(rows)
+        _, column_indices, column_weights = _taps(columns)
+        column_indices = np.ascontiguousarray(column_indices.T)
+        column_weights = np.ascontiguousarray(column_weights.T)
+
+        def apply(values: Tensor) -> Tensor:
+            result = values.new_empty(len(values), len(rows), len(columns))
+            operators = row_taps, row_indices, row_weights, column_indices, column_weights
+            compiled.apply_separable(values.contiguous().numpy(), *operators, result.numpy())
+            return result
+
+        return apply
+
+    def first_sums(
+        self, magnitudes: Tensor, weights: "GroupWeights", total: Tensor, counts: Tensor, lows: Tensor
+    ) -> MapSums:
+        """All in one go, map by map."""
+        sums, extremes = np.empty(len(magnitudes)), np.empty((2, len(magnitudes)), np.uint32)
+        compiled.first_sums(
+            magnitudes.contiguous().numpy(),
+            _bits(magnitudes),
+            weights.cells.int().numpy(),
+            total.numpy(),
+            counts.numpy(),
+            lows.numpy(),
+            sums,
+            extremes,
+        )
+        minimum, maximum = torch.from_numpy(extremes.view(np.float32)).double()
+        return torch.from_numpy(sums), minimum, maximum
+
+    def pixels_above(self, magnitudes: Tensor, weights: "GroupWeights", share: Tensor) -> Tensor:
+        """Each row is spread over the image once."""
+        group, result = weights.group, np.empty(len(magnitudes), np.int64)
+        rows = np.arange(weights.shape[0]) if group.rows is None else group.rows.numpy()
+        columns = np.empty(0, np.int64) if group.columns is None else group.columns.numpy()
+        compiled.pixels_above(magnitudes.contiguous().numpy(), rows, columns, share.numpy(), result)
+        return torch.from_numpy(result)
+
+    def add_change(self, magnitudes: Tensor, before: Tensor, change: Tensor) -> None:
+        """Without copies of the maps."""
+        compiled.add_change(_flat(magnitudes), _flat(before), change.view(-1).numpy())
+
+    def count_above(self, magnitudes: Tensor, bits: int, above: Tensor) -> None:
+        """By bit patterns."""
+        compiled.count_reaching(_flat(magnitudes).view(np.uint32), bits, above.view(-1).numpy())
+
+    def find(self, magnitudes: Tensor, number: int) -> Found:
+        """Blocks of values without any are passed over quickly."""
+        bits = _flat(magnitudes).view(np.uint32)
+        room = max(bits.size // 64, 1)
+        while True:
+            found, cells = np.empty(room, np.uint32), np.empty(room, np.int64)
+            num_found = compiled.find_inside(bits, number << SHIFT, found, cells)
+            if num_found <= room:
+                # Copies, for the rest of the room is let go of.
+                found, cells = found[:num_found].copy(), cells[:num_found].copy()
+                return Found(torch.from_numpy(found.view(np.int32)), torch.from_numpy(cells))
+            room = num_found
+
+    def membership(self, weights: "GroupWeights", clusters: Sequence[Clusters]) -> Callable[[Tensor], Tensor]:
+        """By sparse sums of several neurons at a time."""
+        offsets = np.cumsum([0] + [len(each.areas) for each in clusters])
+        numbers = np.concatenate(
+            [each.cluster.numpy() + offset for each, offset in zip(clusters, offsets, strict=False)]
+        )
+        pixels = np.concatenate([each.pixel.numpy() for each in clusters])
+        num_cells, num_clusters = weights.shape[0] * weights.shape[1], int(offsets[-1])
+        entries = compiled.build_membership(weights.cell_of_pixel().numpy(), numbers, pixels, num_cells, num_clusters)
+
+        def sums(magnitudes: Tensor) -> Tensor:
+            result = np.zeros((len(magnitudes), num_clusters))
+            compiled.sum_over_clusters(_flat(magnitudes), *entries, result)
+            return torch.from_numpy(result)
+
+        return sums
+
+
+def _flat(magnitudes: Tensor) -> Array:
+    """The values of each map in a row: (n, R * C)."""
+    return magnitudes.contiguous().numpy().reshape(len(magnitudes), -1)
+
+
+def _bits(magnitudes: Tensor) -> Array:
+    return magnitudes.contiguous().numpy().view(np.uint32)
+
+
+def _taps(matrix: Tensor) -> tuple[Array, Array, Array]:
+    """Entries of each row (of m) that are not zero: their number (m,), places (m, K) and values (m, K)."""
+    dense = matrix.numpy()
+    taps = (dense != 0).sum(1)
+    order = np.argsort(dense == 0, axis=1, kind="stable")[:, : max(int(taps.max()), 1)]
+    return taps, order.astype(np.uint32), np.ascontiguousarray(np.take_along_axis(dense, order, axis=1))

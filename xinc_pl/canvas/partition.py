@@ -1,0 +1,58 @@
+"""Groups of pixels, checked and brought to one form."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Membership of pixels in the clusters of one partition, in sparse form.
+
+    Attributes:
+        cluster: int64 (E,), for each entry the cluster.
+        pixel: int64 (E,), and the pixel, row by row.
+        areas: int64 (K,), pixels of each cluster.
+    """
+
+    cluster: Tensor
+    pixel: Tensor
+    areas: Tensor
+
+
+def clusters_of(partition: Tensor, name: str, size: tuple[int, int]) -> Clusters:
+    """Check a partition.
+
+    Args:
+        partition: A label per pixel, integers 0 to K - 1 (H, W); or masks bool (K, H, W), which may overlap.
+        name: For messages.
+        size: Height and width of the maps.
+
+    Raises:
+        ValueError: The shape is another, a label is negative or missing, or a mask is empty.
+    """
+    partition = torch.as_tensor(partition).cpu()
+    if tuple(partition.shape[-2:]) != tuple(size) or partition.ndim not in (2, 3):
+        raise ValueError(
+            f"partition {name!r} has shape {tuple(partition.shape)}, but the maps are {size[0]}x{size[1]}; give labels "
+            "(H, W) or masks (K, H, W)"
+        )
+    if partition.ndim == 3:
+        if partition.dtype != torch.bool:
+            raise ValueError(f"partition {name!r} is 3-dimensional with values of {partition.dtype}; masks are bool")
+        cluster, pixel = partition.flatten(1).nonzero().unbind(1)
+        num_clusters = len(partition)
+    else:
+        if partition.is_floating_point() or partition.is_complex() or partition.dtype == torch.bool:
+            raise ValueError(f"partition {name!r} has labels of {partition.dtype}; they must be integers")
+        cluster = partition.flatten().long()
+        if int(cluster.min()) < 0:
+            raise ValueError(f"partition {name!r} has the label {int(cluster.min())}; labels count from 0")
+        pixel = torch.arange(len(cluster))
+        num_clusters = int(cluster.max()) + 1
+    areas = torch.bincount(cluster, minlength=num_clusters)
+    if num_clusters == 0 or int(areas.min()) == 0:
+        empty = (areas == 0).nonzero().flatten().tolist()
+        raise ValueError(f"partition {name!r} has no pixel in cluster {empty[:5]}; number the clusters without gaps")
+    return Clusters(cluster, pixel, areas)

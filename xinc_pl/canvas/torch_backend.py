@@ -1,0 +1,99 @@
+"""The loops over all values of maps, in torch: on any device."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from xinc_pl.canvas.backends import Backend, Found, MapSums
+from xinc_pl.canvas.bins import LOW_BITS, NUM_BINS, SHIFT, bits_of
+from xinc_pl.canvas.partition import Clusters
+
+if TYPE_CHECKING:
+    from xinc_pl.canvas.weights import GroupWeights
+
+_PIXEL_BLOCKS = 8
+"""Sums over pixels are float32 within a block of pixels and float64 across blocks."""
+
+
+class TorchBackend(Backend):
+    """The reference."""
+
+    def separable(self, rows: Tensor, columns: Tensor) -> Callable[[Tensor], Tensor]:
+        """As two dense matrix products."""
+        return lambda values: torch.matmul(rows, values @ columns.T)
+
+    def first_sums(
+        self, magnitudes: Tensor, weights: "GroupWeights", total: Tensor, counts: Tensor, lows: Tensor
+    ) -> MapSums:
+        """Sums over pixels are float32 along columns, float64 along rows."""
+        total += magnitudes.sum(0)
+        bits = bits_of(magnitudes).flatten()
+        # Not a number is beyond the last bin; the caller learns of it from the maximum.
+        bins, low = (bits >> SHIFT).clamp_max_(NUM_BINS - 1), bits & LOW_BITS
+        # Integers below 2**53 are exact in float64.
+        if weights.are_one:
+            counts += torch.bincount(bins, minlength=NUM_BINS)
+            lows += torch.bincount(bins, low, minlength=NUM_BINS).long()
+        else:
+            cells = weights.cells.expand(magnitudes.shape).flatten()
+            counts += torch.bincount(bins, cells, minlength=NUM_BINS).long()
+            lows += torch.bincount(bins, cells * low, minlength=NUM_BINS).long()
+        sums = (magnitudes @ weights.columns.float()).double() @ weights.rows
+        return sums, magnitudes.amin((1, 2)).double(), magnitudes.amax((1, 2)).double()
+
+    def pixels_above(self, magnitudes: Tensor, weights: "GroupWeights", share: Tensor) -> Tensor:
+        """On the whole image."""
+        return (weights.group.spread(magnitudes) > share).sum((1, 2))
+
+    def add_change(self, magnitudes: Tensor, before: Tensor, change: Tensor) -> None:
+        """In float32 among these neurons."""
+        change += (magnitudes - before).abs_().sum(0)
+
+    def count_above(self, magnitudes: Tensor, bits: int, above: Tensor) -> None:
+        """By bit patterns."""
+        above += (bits_of(magnitudes) >= bits).sum(0)
+
+    def find(self, magnitudes: Tensor, number: int) -> Found:
+        """Neuron by neuron."""
+        bits = bits_of(magnitudes).flatten(1)
+        inside = bits >> SHIFT == number
+        return Found(bits[inside], inside.nonzero()[:, 1])
+
+    def membership(self, weights: "GroupWeights", clusters: Sequence[Clusters]) -> Callable[[Tensor], Tensor]:
+        """By a sparse matrix product."""
+        matrix = _membership(weights, clusters)
+
+        def sums(magnitudes: Tensor) -> Tensor:
+            products = matrix @ magnitudes.flatten(1).T
+            return products.view(-1, _PIXEL_BLOCKS, len(magnitudes)).sum(1, dtype=torch.float64).T
+
+        return sums
+
+
+TORCH = TorchBackend()
+
+
+def _membership(weights: "GroupWeights", clusters: Sequence[Clusters]) -> Tensor:
+    """Sparse float32 (clusters * blocks, cells): how many pixels of each cell lie in each cluster.
+
+    Rows are doubled by blocks of cells, see ``_PIXEL_BLOCKS``.
+    """
+    num_cells = weights.shape[0] * weights.shape[1]
+    offsets = [0]
+    for each in clusters:
+        offsets.append(offsets[-1] + len(each.areas))
+    cell_of_pixel = weights.cell_of_pixel()
+    cluster = torch.cat([each.cluster + offset for each, offset in zip(clusters, offsets, strict=False)])
+    pixel = torch.cat([each.pixel for each in clusters])
+    cell = cell_of_pixel[pixel.to(cell_of_pixel.device)]
+    row = cluster.to(cell.device) * _PIXEL_BLOCKS + cell * _PIXEL_BLOCKS // num_cells
+    indices = torch.stack([row, cell])
+    ones = torch.ones(len(row), dtype=torch.float32, device=cell.device)
+    shape = (offsets[-1] * _PIXEL_BLOCKS, num_cells)
+    matrix = torch.sparse_coo_tensor(indices, ones, shape, check_invariants=False).coalesce()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return matrix.to_sparse_csr()

@@ -1,0 +1,36 @@
+"""Threads that share the work of a layer."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Keep torch to one thread per caller for a while. The number is global, and changes a training run's bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], num_threads: int) -> list[_Result]:
+    """What ``function`` makes of each item, in order; without gradients, and with one torch thread per thread."""
+
+    def call(item: _Item) -> _Result:
+        with torch.no_grad():  # a new thread knows nothing of its parent's
+            return function(item)
+
+    with one_torch_thread():
+        if num_threads == 1:
+            return [call(item) for item in items]
+        with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(call, items))
