@@ -253,9 +253,7 @@ def test_convolutions_against_the_oracle(activation: str, geometry: str) -> None
 
 @pytest.mark.parametrize("convention", ["paper", "released", "effect"])
 @pytest.mark.parametrize("activation", ["relu", "sin"])
-def test_linear_layers_against_the_oracle(
-    activation: str, convention: Literal["paper", "released", "effect"]
-) -> None:
+def test_linear_layers_against_the_oracle(activation: str, convention: Literal["paper", "released", "effect"]) -> None:
     network, _ = dense_network((4, 9, 8, 3), activation)
     canvas = dissect(network, torch.randn(77, 4, generator=generator(3)), size=(7, 11), convention=convention)
     for layer in canvas.values():
@@ -272,8 +270,9 @@ ADVERSARIAL: dict[str, Callable[[tuple[int, int, int]], Tensor]] = {
     ),
     "denormal": lambda shape: torch.rand(shape, generator=generator()) * 1e-39,
     "within_one_bin": lambda shape: 1 + 1e-3 * torch.rand(shape, generator=generator()),
-    "mostly_zero": lambda shape: torch.randn(shape, generator=generator())
-    * (torch.rand(shape, generator=generator(1)) < 0.05),
+    "mostly_zero": lambda shape: (
+        torch.randn(shape, generator=generator()) * (torch.rand(shape, generator=generator(1)) < 0.05)
+    ),
 }
 
 
@@ -366,6 +365,7 @@ def test_maps_that_are_all_constant() -> None:
     assert statistics.pixels_per_neuron.tolist() == [0, 0, 20]
     assert statistics.thresholds == {0.1: 1.0, 0.5: 5.0}  # 5, 7, 8 of 8: reached at 7.2, and at 4
 
+
 def test_one_pixel() -> None:
     maps = torch.tensor([3.0, -1.0, 0.0])[:, None, None]
     partitions = {"one": torch.zeros(1, 1, dtype=torch.int64), "mask": torch.ones(2, 1, 1, dtype=torch.bool)}
@@ -392,7 +392,9 @@ def test_one_cluster_has_no_variance() -> None:
 
 def test_vectors_of_nearly_constant_maps_stay_within_zero_and_one() -> None:
     maps = torch.full((40, 31, 37), 0.1)
-    maps[torch.arange(40), torch.arange(40) % 31, torch.arange(40) % 37] = torch.tensor(0.1).nextafter(torch.tensor(1.0))
+    maps[torch.arange(40), torch.arange(40) % 31, torch.arange(40) % 37] = torch.tensor(0.1).nextafter(
+        torch.tensor(1.0)
+    )
     vectors = canvas_of(maps).statistics(partitions_for((31, 37))).vectors("labels").vectors
     assert len(vectors) == 40
     assert vectors.min() >= 0
@@ -618,7 +620,7 @@ def test_frames_of_different_conventions_are_refused() -> None:
     network, _ = dense_network((4, 9, 3), "relu")
     inputs = torch.randn(12, 4, generator=generator())
     layers = [dissect(network, inputs, size=SIZE, convention=c)["layers.0"] for c in ("paper", "released")]
-    with pytest.raises(ValueError, match="paper.*released"):
+    with pytest.raises(ValueError, match=r"paper.*released"):
         stream_statistics(layers)
 
 
@@ -629,5 +631,5 @@ def test_frames_of_different_samples_are_refused() -> None:
 
 def test_as_many_partitions_as_frames_are_asked_for() -> None:
     partitions = partitions_for(video()["layers.0"].size)
-    with pytest.raises(ValueError, match="2 canvases.*1"):
+    with pytest.raises(ValueError, match=r"2 canvases.*1"):
         stream_statistics([video()["layers.0"]] * 2, [partitions])

@@ -348,7 +348,7 @@ def effect_rules(
     if chain is not None:
         return {
             layer.name: _rule_in_chain(chain, index, calls, output, size) for index, layer in enumerate(chain.layers)
-        }, (chain.skipped)
+        }, chain.skipped
     rules: dict[str, EffectRule] = {}
     skipped: dict[str, str] = {}
     found = layers_leading_to(output, calls, layer_names, returned)
