@@ -138,14 +138,18 @@ def stream_statistics(
         mass: For which shares x of the whole a threshold is wanted.
 
     Raises:
-        ValueError: The canvases are of different layers or weights; otherwise as ``statistics``.
+        ValueError: The canvases are of different layers, weights or samples; otherwise as ``statistics``.
     """
     if not canvases:
         raise ValueError("no canvases were given; give that of at least one frame")
     rules = [canvas._rule for canvas in canvases]
     check_same_layer(rules)
+    if not all(torch.equal(canvas.sample, canvases[0].sample) for canvas in canvases[1:]):
+        raise ValueError(f"the canvases of {canvases[0].name} have different samples of neurons; use one seed for all")
+    if partitions is not None and len(partitions) != len(canvases):
+        raise ValueError(f"there are {len(canvases)} canvases, but partitions for {len(partitions)} of them")
     with undisturbed(_NO_NETWORK):
-        return stream_layers(rules, canvases[0].sample, partitions or [{}] * len(rules), mass)
+        return stream_layers(rules, canvases[0].sample, [{}] * len(rules) if partitions is None else partitions, mass)
 
 
 class Canvas(Mapping[str, LayerCanvas]):

@@ -114,12 +114,18 @@ def read_chain(
         received = layer.input
 
 
-def layers_leading_to(output: Tensor, calls: Sequence[Call], layer_names: Mapping[str, str]) -> list[tuple[int, Layer]]:
+def layers_leading_to(
+    output: Tensor, calls: Sequence[Call], layer_names: Mapping[str, str], returned: Sequence[Tensor] = ()
+) -> list[tuple[int, Layer]]:
     """All layers that ``output`` depends on, in the order of their calls, with their positions; chain or not.
 
-    What stands between them is left out.
+    What stands between them is left out. A layer that is called several times comes as often.
+
+    Raises:
+        DissectionError: A layer leads to nothing that was ``returned``: something unrecorded hides its way.
     """
     walk = _Walk(calls, layer_names)
+    walk.check_nothing_is_cut_off(len(calls), (output, *returned))
     needed = {id(output)}
     found = []
     for position in range(len(calls) - 1, -1, -1):
@@ -129,9 +135,7 @@ def layers_leading_to(output: Tensor, calls: Sequence[Call], layer_names: Mappin
         needed.update(map(id, call.tensors()))
         if call.function in _LAYERS:
             found.append((position, walk.layer_at(position, (), call.outputs[0])))
-    names = [layer.name for _, layer in found]
-    # A layer that is used several times would have several maps by one name.
-    return [(position, layer) for position, layer in reversed(found) if names.count(layer.name) == 1]
+    return found[::-1]
 
 
 class _Walk:
@@ -192,9 +196,9 @@ class _Walk:
                 if any(id(tensor) in reached for tensor in call.tensors()):
                     reached.update(map(id, call.outputs))
             if not any(id(tensor) in reached for tensor in returned):
+                chain = f"{self.names[first]} or to " if first in self.names else ""
                 raise DissectionError(
-                    f"nothing that was recorded leads from {self.names[position]} to {self.names[first]} or to the "
-                    f"output: {_HIDDEN}"
+                    f"nothing that was recorded leads from {self.names[position]} to {chain}the output: {_HIDDEN}"
                 )
 
     def _producer(self, tensor: Tensor, before: int, after: str) -> int:

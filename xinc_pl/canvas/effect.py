@@ -8,14 +8,16 @@ T is the recording, replayed; it needs no chain. Two frequent cases are much qui
 linear layer of a network that treats pixels one by one, and a convolution in a chain of them.
 """
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xinc_pl.canvas.chain import Chain, Layer, layers_leading_to, read_chain
 from xinc_pl.canvas.convolution import ConvolutionRule, check_supported
@@ -28,6 +30,7 @@ _NUM_CHECKED = 32
 """Neurons whose maps are added up for the self-check."""
 _BATCHING = 16
 """Convolutions are quicker on batches: maps may take so many times the usual memory."""
+_STOP_GRADIENTS = ("detach", "detach_", "data")
 
 
 class Rest:
@@ -37,6 +40,10 @@ class Rest:
         calls: The recording.
         position: Of the call.
         result: The network's output.
+
+    Raises:
+        DissectionError: A tensor from elsewhere is changed in place by what comes from the call: what it held before
+            was not recorded.
     """
 
     def __init__(self, calls: Sequence[Call], position: int, result: Tensor) -> None:
@@ -46,6 +53,12 @@ class Rest:
         self.calls = []
         for call in calls[position + 1 :]:
             if any(id(tensor) in reached for tensor in call.tensors()):
+                changed = {id(tensor) for tensor in call.tensors()} & set(map(id, call.outputs))
+                if changed - reached:
+                    raise DissectionError(
+                        f"{call.name!r} in {call.module or 'the network'} changes a tensor in place that does not come "
+                        "from the layer, so that it cannot be repeated; use the function that returns a new tensor"
+                    )
                 reached.update(map(id, call.outputs))
                 self.calls.append(call)
 
@@ -59,7 +72,10 @@ class Rest:
             return values.get(id(argument), argument) if isinstance(argument, Tensor) else argument
 
         for call in self.calls:
-            result = call.function(*map(replaced, call.args), **{k: replaced(v) for k, v in call.kwargs.items()})
+            if call.name in _STOP_GRADIENTS:  # which is about training: the values pass
+                result = replaced(call.args[0])
+            else:
+                result = call.function(*map(replaced, call.args), **{k: replaced(v) for k, v in call.kwargs.items()})
             parts = result if isinstance(result, (tuple, list)) else (result,)
             tensors = [part for part in parts if isinstance(part, Tensor)]
             values.update(zip(map(id, call.outputs), tensors, strict=True))
@@ -67,12 +83,20 @@ class Rest:
 
 
 def with_kept_parameters(calls: Sequence[Call]) -> list[Call]:
-    """The same calls on copies of the parameters, which the next training step does not change."""
+    """The same calls on copies of parameters and buffers, which the next training step does not change."""
     copies: dict[int, Tensor] = {}
+    computed = {id(tensor) for call in calls for tensor in call.outputs}
+    given = [tensor for call in calls for tensor in call.tensors() if id(tensor) not in computed]
+    memory = {tensor.untyped_storage().data_ptr() for tensor in given} - {0}
 
     def kept(argument: Any) -> Any:  # noqa: ANN401 - any argument of a function
-        if isinstance(argument, nn.Parameter):
-            return copies.setdefault(id(argument), argument.detach().clone())
+        if isinstance(argument, Tensor):
+            # A transposed parameter, say, was computed, but shares its memory.
+            if id(argument) in computed and argument.untyped_storage().data_ptr() not in memory:
+                return argument
+            if id(argument) not in copies:
+                copies[id(argument)] = argument.detach().clone()
+            return copies[id(argument)]
         if isinstance(argument, (tuple, list)):
             return type(argument)(map(kept, argument))
         return argument
@@ -149,15 +173,24 @@ class EffectRule(ContributionRule):
         return self.layer.call(self.layer.input, with_bias=False)
 
     def completeness_error(self) -> float:
-        """Residual of linearity: the maps of a sample of neurons, added up, against one JVP of the rest."""
+        """Residual of linearity: the maps of a sample of neurons, added up, against one JVP of the rest.
+
+        Relative to what the absolute maps add up to, for the maps themselves may cancel. Or, if that is larger, how far
+        the rest, replayed, is from what the network returned.
+        """
+        result = self.rest.result
+        replayed = (self.rest(self.preactivation) - result).abs().max() / _positive(result.abs().max())
         order = torch.randperm(self.num_neurons, generator=torch.Generator().manual_seed(0))
         sample = order[:_NUM_CHECKED].to(self.device)
         expected = as_image(_jvp(self.rest, self.preactivation, self.directions(sample).sum(0)), self.size)
-        maps = torch.zeros_like(expected)
+        maps, magnitudes = torch.zeros_like(expected), torch.zeros_like(expected)
         for group in self.groups(sample):
             for part in group.parts():
-                maps += self.per_output(part).sum(0)
-        return float((maps - expected).abs().max() / expected.abs().max().clamp_min(torch.finfo(maps.dtype).tiny))
+                contributions = self.per_output(part)
+                maps += contributions.sum(0)
+                magnitudes += contributions.abs().sum(0)
+        residual = (maps - expected).abs().max() / _positive(magnitudes.max())
+        return float(torch.stack([replayed, residual]).max())
 
 
 class AnyEffect(EffectRule):
@@ -170,6 +203,8 @@ class AnyEffect(EffectRule):
             self.neuron_shape = (layer.weight.shape[1],)
         else:
             check_supported(layer)
+            if layer.input.ndim != 4:
+                raise DissectionError(f"the convolution {layer.name} received no batch; give it one, of one image")
             self.neuron_shape = (layer.weight.shape[1], layer.weight.shape[0])
 
     def directions(self, neurons: Tensor) -> Tensor:
@@ -313,10 +348,15 @@ def effect_rules(
     if chain is not None:
         return {
             layer.name: _rule_in_chain(chain, index, calls, output, size) for index, layer in enumerate(chain.layers)
-        }, (chain.skipped)
+        }, chain.skipped
     rules: dict[str, EffectRule] = {}
     skipped: dict[str, str] = {}
-    for position, layer in layers_leading_to(output, calls, layer_names):
+    found = layers_leading_to(output, calls, layer_names, returned)
+    names = [layer.name for _, layer in found]
+    for position, layer in found:
+        if names.count(layer.name) > 1:  # it would have several maps by one name
+            skipped[layer.name] = "it is used more than once in one pass"
+            continue
         try:
             rules[layer.name] = _rule_anywhere(layer, size, Rest(calls, position, output))
         except DissectionError as error:
@@ -353,16 +393,23 @@ def _rule_anywhere(layer: Layer, size: tuple[int, int], rest: Rest) -> EffectRul
 
 
 def _kernel_directions(layer: Layer, output: Tensor, neurons: Tensor) -> Tensor:
-    """x_i * w_io on channel o, zero on the others: (n, 1, C_out, h, w)."""
+    """x_i * w_io on channel o, zero on the others: (n, B, C_out, h, w)."""
     num_outputs = len(layer.weight)
     channel, target = neurons // num_outputs, neurons % num_outputs
     options = {**layer.options, "groups": len(neurons)}
-    outputs = layer.function(layer.input[:, channel], layer.weight[target, channel][:, None], None, **options)[0]
+    outputs = layer.function(layer.input[:, channel], layer.weight[target, channel][:, None], None, **options)
     directions = output.new_zeros(len(neurons), *output.shape)
-    directions[torch.arange(len(neurons), device=neurons.device), 0, target] = outputs
+    directions[torch.arange(len(neurons), device=neurons.device), :, target] = outputs.transpose(0, 1)
     return directions
 
 
 def _jvp(function: Any, at: Tensor, direction: Tensor) -> Tensor:  # noqa: ANN401 - anything that takes a tensor
-    derivative: Tensor = torch.func.jvp(function, (at,), (direction,))[1]
+    # Fused attention has no forward-mode derivative. torch itself uses a part of torch that it warns of.
+    with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)
+        derivative: Tensor = torch.func.jvp(function, (at,), (direction,))[1]
     return derivative
+
+
+def _positive(scale: Tensor) -> Tensor:
+    return scale.clamp_min(torch.finfo(scale.dtype).tiny)

@@ -32,7 +32,8 @@ def clusters_of(partition: Tensor, name: str, size: tuple[int, int]) -> Clusters
     Raises:
         ValueError: The shape is another, a label is negative or missing, or a mask is empty.
     """
-    partition = torch.as_tensor(partition).cpu()
+    # Not as_tensor, which warns of NumPy arrays that cannot be written to.
+    partition = partition.cpu() if isinstance(partition, Tensor) else torch.tensor(partition)
     if tuple(partition.shape[-2:]) != tuple(size) or partition.ndim not in (2, 3):
         raise ValueError(
             f"partition {name!r} has shape {tuple(partition.shape)}, but the maps are {size[0]}x{size[1]}; give labels "
@@ -51,6 +52,11 @@ def clusters_of(partition: Tensor, name: str, size: tuple[int, int]) -> Clusters
             raise ValueError(f"partition {name!r} has the label {int(cluster.min())}; labels count from 0")
         pixel = torch.arange(len(cluster))
         num_clusters = int(cluster.max()) + 1
+        if num_clusters > len(cluster):  # too many even to count: numbers of a data set, say
+            raise ValueError(
+                f"partition {name!r} has the label {num_clusters - 1}, but only {len(cluster)} pixels; number the "
+                "clusters without gaps"
+            )
     areas = torch.bincount(cluster, minlength=num_clusters)
     if num_clusters == 0 or int(areas.min()) == 0:
         empty = (areas == 0).nonzero().flatten().tolist()

@@ -130,7 +130,9 @@ class LayerStatistics:
         spread = self.maximum - self.minimum
         neurons = (spread > 0).nonzero().flatten()
         means = self._partition(name).mean[neurons]
-        return NeuronVectors(neurons, (means - self.minimum[neurons, None]) / spread[neurons, None])
+        vectors = (means - self.minimum[neurons, None]) / spread[neurons, None]
+        # The mean of a map that is all but constant may be rounded to outside of its range.
+        return NeuronVectors(neurons, vectors.clamp(0, 1))
 
     def _partition(self, name: str) -> ClusterSums:
         if name not in self.partitions:

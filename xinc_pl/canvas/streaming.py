@@ -182,7 +182,7 @@ def check_same_layer(rules: Sequence[ContributionRule]) -> None:
     """Refuse canvases that are not of one layer of one network.
 
     Raises:
-        ValueError: Names differ, or sizes, or numbers of neurons.
+        ValueError: Names differ, or sizes, numbers of neurons, conventions, weights.
     """
     first = rules[0]
     for rule in rules[1:]:
@@ -191,6 +191,11 @@ def check_same_layer(rules: Sequence[ContributionRule]) -> None:
                 f"canvases of different layers cannot go in lock-step: {first.layer.name} with {first.num_neurons} "
                 f"neurons at {first.size[0]}x{first.size[1]}, and {rule.layer.name} with {rule.num_neurons} at "
                 f"{rule.size[0]}x{rule.size[1]}"
+            )
+        if rule.convention != first.convention:
+            raise ValueError(
+                f"the canvases of {first.layer.name} follow different conventions, {first.convention} and "
+                f"{rule.convention}"
             )
         if not torch.equal(rule.layer.weight, first.layer.weight):
             raise ValueError(f"the canvases of {first.layer.name} are of different weights")
