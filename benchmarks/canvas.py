@@ -1,8 +1,12 @@
 """How fast the canvas is, against the published way (``naive.py``), in one run.
 
-python benchmarks/canvas.py [--kernels N] [--backends torch numba] [--frames 30]
+python benchmarks/canvas.py statistics   all statistics of every layer, one frame
+python benchmarks/canvas.py maps         all maps, made and thrown away
+python benchmarks/canvas.py video        30 frames with the change between them, against one
+python benchmarks/canvas.py effect       the effect convention, per 1,000 kernels and against single JVPs
+python benchmarks/canvas.py growth       time and memory against pixels and neurons, up to 720x1280
 
-The published way is timed on N kernels of each layer and scaled to all of them: its loops cost the same for each.
+The published way is timed on some kernels of each layer (--kernels) and scaled to all: each costs the same.
 """
 
 import argparse
@@ -80,6 +84,63 @@ def one_jvp_each(rule: EffectRule, kernels: Tensor) -> None:
         torch.func.jvp(rule.rest, (rule.preactivation,), (rule.directions(kernel[None])[0],))
 
 
+def run_through(layer: LayerCanvas) -> None:
+    """Make all maps."""
+    for _ in layer.stream():
+        pass
+
+
+def maps(backends: list[str], num_kernels: int) -> None:
+    """Maps only, every layer."""
+    torch.manual_seed(0)
+    nerv, ffn, at = NeRV(), FFN(), torch.tensor([0.5], dtype=torch.float64)
+    coordinates = pixel_coordinates(SIZE)
+    for backend in backends:
+        for name, layer in dissect(nerv, at, backend=backend).items():
+            kernels = torch.randperm(layer.num_neurons)[:num_kernels].tolist()
+            seconds, _ = timed(naive.nerv_maps, nerv, at, name, kernels)
+            published = seconds * layer.num_neurons / len(kernels)
+            run_through(layer)
+            ours, _ = timed(run_through, layer)
+            print(
+                f"{backend}, {name}: published {published:.2f} s, ours {ours:.3f} s, {published / ours:.0f} times",
+                flush=True,
+            )
+        ours = published = 0.0
+        for number, layer in enumerate(dissect(ffn, coordinates, size=SIZE, backend=backend).values()):
+            run_through(layer)
+            ours += timed(run_through, layer)[0]
+            published += timed(naive.ffn_maps, ffn, coordinates, SIZE, number)[0]
+        print(
+            f"{backend}, FFN: published {published:.2f} s, ours {ours:.3f} s, {published / ours:.0f} times", flush=True
+        )
+
+
+def growth(backends: list[str]) -> None:
+    """Larger frames with the same network, and more neurons on the same frame."""
+    for backend in backends:
+        for size, parameters in (
+            ((160, 320), 1e6),
+            ((320, 640), 1e6),
+            ((160, 320), 4e6),
+            ((720, 1280), 3e6),
+        ):
+            torch.manual_seed(0)
+            nerv = NeRV(size, model_size=parameters, strides=(5, 4, 2, 2))
+            canvas = dissect(nerv, torch.tensor([0.5], dtype=torch.float64), backend=backend)
+            partitions = partitions_of(size, 0)
+            for name, layer in canvas.items():
+                before = peak_gigabytes()
+                wall, _ = timed(layer.statistics, partitions)
+                values = layer.num_neurons * size[0] * size[1]
+                print(
+                    f"{backend}, {size[0]}x{size[1]}, {name}: {layer.num_neurons} neurons, {values / 1e9:.2f} billion "
+                    f"values, {wall:.2f} s, {wall / values * 1e9:.2f} s per billion, {peak_gigabytes() - before:.2f} GB",
+                    flush=True,
+                )
+            print(f"process {peak_gigabytes():.2f} GB")
+
+
 def compare(backends: list[str], num_kernels: int) -> None:
     """All statistics of every layer, one frame."""
     torch.manual_seed(0)
@@ -134,14 +195,23 @@ def effect() -> None:
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("statistics", "maps", "video", "effect", "growth"))
     parser.add_argument("--kernels", type=int, default=200, help="how many kernels the published way is timed on")
     parser.add_argument("--backends", nargs="+", default=["torch", "numba"])
     parser.add_argument("--frames", type=int, default=30)
     arguments = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    compare(arguments.backends, arguments.kernels)
-    effect()
-    video(arguments.backends, arguments.frames)
+    match arguments.what:
+        case "statistics":
+            compare(arguments.backends, arguments.kernels)
+        case "maps":
+            maps(arguments.backends, arguments.kernels)
+        case "video":
+            video(arguments.backends, arguments.frames)
+        case "effect":
+            effect()
+        case "growth":
+            growth(arguments.backends)
 
 
 if __name__ == "__main__":
