@@ -16,8 +16,6 @@ Array = npt.NDArray[Any]
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
-LANES = 16
-"""Sums over clusters go through so many neurons at a time: a cache line of float32."""
 _NEURONS = 32
 """Sums over neurons are float32 among so many of them, float64 beyond."""
 _CELLS = 2048
@@ -118,10 +116,10 @@ def first_sums(
     partial = np.zeros((num_rows, num_columns), np.float32)
     for neuron in range(num_neurons):
         least, largest = np.uint32(0xFFFFFFFF), np.uint32(0)
-        map_sum = 0.0
+        map_sum: Any = np.float64(0)
         for row in range(num_rows):
             values, patterns, cells, sum_here = maps[neuron, row], bits[neuron, row], counts_of_cells[row], partial[row]
-            row_sum = np.float32(0)
+            row_sum: Any = np.float32(0)
             for column in range(num_columns):
                 sum_here[column] += values[column]
                 row_sum += values[column] * np.float32(cells[column])
@@ -157,7 +155,7 @@ def pixels_above(maps: Array, rows: Array, columns: Array, share: Array, result:
     width = share.shape[1]
     buffer = np.empty(width, np.float32)
     for neuron in range(maps.shape[0]):
-        total = 0
+        total: Any = np.int64(0)
         line = maps[neuron, rows[0]]
         for row in range(share.shape[0]):
             if len(columns) == 0:
@@ -166,7 +164,8 @@ def pixels_above(maps: Array, rows: Array, columns: Array, share: Array, result:
                 source, line = maps[neuron, rows[row]], buffer
                 for column in range(width):
                     line[column] = source[columns[column]]
-            limits, count = share[row], np.int32(0)
+            limits = share[row]
+            count: Any = np.int32(0)
             for column in range(width):
                 count += np.int32(line[column] > limits[column])
             total += count
@@ -217,7 +216,7 @@ def find_inside(bits: Array, start: int, found: Array, cells: Array) -> int:
         patterns = bits[neuron]
         for begin in range(0, len(patterns), _SCAN):
             piece = patterns[begin : begin + _SCAN]
-            num_inside = np.int32(0)
+            num_inside: Any = np.int32(0)
             for place in range(len(piece)):
                 # Below the bin the difference wraps around, and is large.
                 num_inside += np.int32(np.uint32(piece[place] - first) < width)
@@ -270,7 +269,9 @@ def build_membership(cell_of_pixel: Array, clusters: Array, pixels: Array, num_c
 
 
 @compiled
-def sum_over_clusters(maps: Array, starts: Array, clusters: Array, counts: Array, result: Array) -> None:
+def sum_over_clusters(
+    maps: Array, starts: Array, clusters: Array, counts: Array, result: Array, num_lanes: int
+) -> None:
     """Sums of maps over clusters.
 
     Args:
@@ -279,25 +280,28 @@ def sum_over_clusters(maps: Array, starts: Array, clusters: Array, counts: Array
         clusters: int32 (M,).
         counts: float32 (M,).
         result: float64 (n, clusters), zeros, set.
+        num_lanes: How many neurons to take at a time. Not a constant: the compiler would unroll the innermost loop
+            instead of making vectors of it, at half the speed.
     """
     num_neurons, num_cells = maps.shape
-    tile = np.zeros((_SCAN, LANES), np.float32)
-    partial = np.zeros((result.shape[1], LANES), np.float32)
-    for first in range(0, num_neurons, LANES):
-        num_lanes = min(LANES, num_neurons - first)
+    tile = np.zeros((_SCAN, num_lanes), np.float32)
+    partial = np.zeros((result.shape[1], num_lanes), np.float32)
+    for first in range(0, num_neurons, num_lanes):
+        num_used = min(num_lanes, num_neurons - first)
         for begin in range(0, num_cells, _SCAN):
             num_here = min(_SCAN, num_cells - begin)
-            for lane in range(num_lanes):
+            for lane in range(num_used):
                 values = maps[first + lane]
                 for place in range(num_here):
                     tile[place, lane] = values[begin + place]
             for place in range(num_here):
+                values = tile[place]
                 for entry in range(starts[begin + place], starts[begin + place + 1]):
-                    sums, count = partial[clusters[entry]], counts[entry]
-                    for lane in range(LANES):
-                        sums[lane] += count * tile[place, lane]
+                    sums, count = partial[np.uint32(clusters[entry])], counts[entry]
+                    for lane in range(num_lanes):
+                        sums[lane] += count * values[lane]
             if (begin + _SCAN) % _CELLS == 0 or begin + _SCAN >= num_cells:
                 for cluster in range(result.shape[1]):
-                    for lane in range(num_lanes):
+                    for lane in range(num_used):
                         result[first + lane, cluster] += partial[cluster, lane]
                 partial[:] = 0

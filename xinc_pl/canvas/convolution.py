@@ -46,6 +46,8 @@ class ConvolutionRule(ContributionRule):
         # The last layer's activation is not part of any map (SPEC: h(z) - h(0) would be, and only if asked for).
         self.activations = [each.activation for each in (layer, *later)][:-1]
         self.zeros = [activation.at_zero(layer.weight) for activation in self.activations]
+        # Whether the places that a kernel does not feed hold something else than zero: the activation of zero.
+        self._zero_is_live = layer.upscale > 1 and bool(self.activations) and self.zeros[0] != 0
 
     def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
         """One group per phase of the pixel shuffle."""
@@ -116,11 +118,6 @@ class ConvolutionRule(ContributionRule):
                 values = self.activations[index](values)
             values = stage(values)
         return values
-
-    @property
-    def _zero_is_live(self) -> bool:
-        """Whether the places that a kernel does not feed hold something else than zero: the activation of zero."""
-        return self.layer.upscale > 1 and bool(self.activations) and self.zeros[0] != 0
 
     @cached_property
     def _operators(self) -> tuple[list[AxisOperator], list[AxisOperator]]:

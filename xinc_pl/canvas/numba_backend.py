@@ -42,7 +42,7 @@ class NumbaBackend(Backend):
         sums, extremes = np.empty(len(magnitudes)), np.empty((2, len(magnitudes)), np.uint32)
         compiled.first_sums(
             magnitudes.contiguous().numpy(),
-            _bits(magnitudes),
+            magnitudes.contiguous().numpy().view(np.uint32),
             weights.cells.int().numpy(),
             total.numpy(),
             counts.numpy(),
@@ -90,11 +90,14 @@ class NumbaBackend(Backend):
         )
         pixels = np.concatenate([each.pixel.numpy() for each in clusters])
         num_cells, num_clusters = weights.shape[0] * weights.shape[1], int(offsets[-1])
-        entries = compiled.build_membership(weights.cell_of_pixel().numpy(), numbers, pixels, num_cells, num_clusters)
+        starts, members, counts = compiled.build_membership(
+            weights.cell_of_pixel().numpy(), numbers, pixels, num_cells, num_clusters
+        )
 
         def sums(magnitudes: Tensor) -> Tensor:
             result = np.zeros((len(magnitudes), num_clusters))
-            compiled.sum_over_clusters(_flat(magnitudes), *entries, result)
+            num_lanes = 16 if len(magnitudes) <= 16 else 32
+            compiled.sum_over_clusters(_flat(magnitudes), starts, members, counts, result, num_lanes)
             return torch.from_numpy(result)
 
         return sums
@@ -103,10 +106,6 @@ class NumbaBackend(Backend):
 def _flat(magnitudes: Tensor) -> Array:
     """The values of each map in a row: (n, R * C)."""
     return magnitudes.contiguous().numpy().reshape(len(magnitudes), -1)
-
-
-def _bits(magnitudes: Tensor) -> Array:
-    return magnitudes.contiguous().numpy().view(np.uint32)
 
 
 def _taps(matrix: Tensor) -> tuple[Array, Array, Array]:
