@@ -624,18 +624,18 @@ def test_a_scripted_branch_is_noticed() -> None:
 
 def test_large_layers_that_are_slow_are_sampled() -> None:
     torch.manual_seed(0)
-    network = NeRV((8, 16), strides=(2, 2), width=13, levels=4)
+    network = NeRV((8, 16), strides=(2, 2), width=17, levels=4)
     canvas = effect(network, TIME)
-    assert canvas["block_1"].num_neurons == 13 * 11 * 4 > 512
+    assert canvas["block_1"].num_neurons == 17 * 14 * 4 > 512
     assert len(canvas["block_1"].sample) == 512
     assert torch.equal(canvas["block_1"].sample, effect(network, TIME)["block_1"].sample)
-    assert len(canvas["block_2"].sample) == canvas["block_2"].num_neurons  # one convolution follows: quick
+    assert len(canvas["block_2"].sample) == 14 * 12 * 4 > 512  # one convolution follows: quick
     statistics = canvas["block_1"].statistics()
     assert torch.equal(statistics.neurons, canvas["block_1"].sample)
     expected = canvas["block_1"].magnitudes(statistics.neurons).double().sum(0)
     torch.testing.assert_close(statistics.total, expected, rtol=1e-5, atol=1e-9)
-    assert len(dissect(network, TIME)["block_1"].sample) == 572  # the other conventions are quick
-    assert len(effect(network, TIME, max_neurons=600)["block_1"].sample) == 572
+    assert len(dissect(network, TIME)["block_1"].sample) == 952  # the other conventions are quick
+    assert len(effect(network, TIME, max_neurons=1000)["block_1"].sample) == 952
     assert len(effect(network, TIME, max_neurons=20)["block_1"].sample) == 20
 
 

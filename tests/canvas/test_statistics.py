@@ -432,6 +432,9 @@ def test_zero_inputs_of_kernels() -> None:
     statistics = dissect(network, features)["layers.0"].statistics()
     assert statistics.zero_input.tolist() == [False] * 8 + [True] * 8 + [False] * 8
     assert not statistics.zero_map.any()  # the bias
+    sample = dissect(network, features, max_neurons=7)["layers.0"].statistics()
+    assert sample.zero_input.tolist() == (sample.neurons // 8 == 1).tolist()
+    assert set(sample.zero_input.tolist()) == {True, False}
 
 
 # What is refused
