@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
-from xinc_pl.canvas.chain import Layer
 from xinc_pl.canvas.errors import DissectionError
+from xinc_pl.canvas.layer import Layer
 from xinc_pl.canvas.rules import ContributionRule, Convention, MapGroup, contribution_rule
 
 
