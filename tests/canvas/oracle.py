@@ -213,20 +213,19 @@ def block_maps(blocks: Sequence[Block], index: int, features: Tensor) -> Tensor:
 
 
 def bilinear(image: Tensor, height: int, width: int, align_corners: bool) -> Tensor:
-    """Bilinear interpolation, pixel by pixel."""
+    """Bilinear interpolation, each pixel from its two neighbours along each axis."""
 
-    def neighbours(index: int, before: int, after: int) -> list[tuple[int, float]]:
-        place = index * (before - 1) / (after - 1) if align_corners else max((index + 0.5) * before / after - 0.5, 0)
-        low = min(int(place), before - 1)
-        return [(low, 1 - (place - low)), (min(low + 1, before - 1), place - low)]
+    def weights(before: int, after: int) -> Tensor:
+        result = torch.zeros(after, before, dtype=torch.float64)
+        for index in range(after):
+            place = index * (before - 1) / (after - 1) if align_corners else (index + 0.5) * before / after - 0.5
+            place = min(max(place, 0), before - 1)
+            low = int(place)
+            result[index, low] += 1 - (place - low)
+            result[index, min(low + 1, before - 1)] += place - low
+        return result
 
-    result = torch.zeros(height, width, dtype=torch.float64)
-    for row in range(height):
-        for column in range(width):
-            for y, weight_y in neighbours(row, image.shape[0], height):
-                for x, weight_x in neighbours(column, image.shape[1], width):
-                    result[row, column] += weight_y * weight_x * image[y, x]
-    return result
+    return weights(image.shape[0], height) @ image @ weights(image.shape[1], width).T
 
 
 def transposed(image: Tensor, kernel: Tensor, stride: int, padding: int, extra: int, mean: bool = False) -> Tensor:
