@@ -27,7 +27,7 @@ from oracle import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xinc_pl.canvas import Canvas, DissectionError, dissect, rules
+from xinc_pl.canvas import CONVENTIONS, Canvas, Convention, DissectionError, dissect, rules
 from xinc_pl.canvas import layer as layers
 
 FEATURES = torch.randn(1, 3, 3, 4, generator=torch.Generator().manual_seed(5))
@@ -255,10 +255,12 @@ def test_scales_and_shifts_of_channels(shape: tuple[int, ...]) -> None:
     check(network, [expected, block(last)])
 
 
-def test_a_canvas_keeps_the_parameters_of_its_steps() -> None:
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_a_canvas_keeps_the_parameters_of_its_steps(convention: Convention) -> None:
     torch.manual_seed(0)
     norm, slopes = randomised(nn.BatchNorm2d(2)), nn.PReLU(2)
-    canvas = dissect(nn.Sequential(convolution(3, 2), norm, slopes, convolution(2, 3)), FEATURES)
+    network = nn.Sequential(convolution(3, 2), norm, slopes, convolution(2, 3))
+    canvas = dissect(network, FEATURES, convention=convention)
     before = canvas["0"].maps()
     with torch.no_grad():
         slopes.weight.add_(1)
@@ -306,20 +308,20 @@ def test_activations_of_channels(shuffle_first: bool) -> None:
 
 def test_a_norm_behind_an_activation_belongs_to_the_activation() -> None:
     torch.manual_seed(0)
-    first, second, last = convolution(3, 4), convolution(1, 2), convolution(2, 3)
-    norms = [randomised(nn.BatchNorm2d(1)), randomised(nn.BatchNorm2d(2))]
+    first, second, last = convolution(3, 8), convolution(2, 1), convolution(1, 3)
+    norms = [randomised(nn.BatchNorm2d(2)), randomised(nn.BatchNorm2d(1))]
 
     def normalised(norm: Any, channel: int) -> Function:
-        scale = float(norm.weight[channel] / torch.sqrt(norm.running_var[channel] + norm.eps))
-        shift = float(norm.bias[channel] - norm.running_mean[channel] * scale)
+        scale = norm.weight[channel].item() / (norm.running_var[channel].item() + norm.eps) ** 0.5
+        shift = norm.bias[channel].item() - norm.running_mean[channel].item() * scale
         return lambda values: torch.tanh(values) * scale + shift
 
     network = nn.Sequential(
         first, nn.PixelShuffle(2), nn.Tanh(), norms[0], second, nn.Tanh(), norms[1], last
     )  # fmt: skip
     blocks = [
-        block(first, Shuffle(2), PerChannel([normalised(norms[0], 0)])),
-        block(second, PerChannel([normalised(norms[1], channel) for channel in range(2)])),
+        block(first, Shuffle(2), PerChannel([normalised(norms[0], channel) for channel in range(2)])),
+        block(second, PerChannel([normalised(norms[1], 0)])),
         block(last),
     ]
     check(network, blocks)
@@ -337,6 +339,11 @@ def test_slopes_of_neurons_between_linear_layers(convention: Any) -> None:
         products = products + a.bias.double().sum() / 2
         products = torch.where(products > 0, products, products * slopes.weight.double().mean())
     assert_maps_close(canvas["0"].maps(), products.detach().view(2, *SIZE))
+    by_output = COORDINATES.T.double()[:, None] * a.weight.double().T[:, :, None]
+    if convention == "released":
+        by_output = by_output + a.bias.double()[:, None] / 2
+        by_output = torch.where(by_output > 0, by_output, by_output * slopes.weight.double()[:, None])
+    assert_maps_close(canvas["0"].maps(per_output=True), by_output.detach().view(2, 5, *SIZE))
 
 
 # Transposed convolutions

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from xinc_pl.canvas.chain import Chain, layers_leading_to, read_chain
@@ -69,11 +69,12 @@ class Rest:
 
 
 def with_kept_parameters(calls: Sequence[Call]) -> list[Call]:
-    """The same calls on copies of the parameters, which the next training step does not change."""
+    """The same calls on copies of the parameters and buffers, which the next training step does not change."""
     copies: dict[int, Tensor] = {}
+    computed = {id(output) for call in calls for output in call.outputs}
 
     def kept(argument: Any) -> Any:  # noqa: ANN401 - any argument of a function
-        if isinstance(argument, nn.Parameter):
+        if isinstance(argument, Tensor) and id(argument) not in computed:
             return copies.setdefault(id(argument), argument.detach().clone())
         if isinstance(argument, (tuple, list)):
             return type(argument)(map(kept, argument))
