@@ -53,6 +53,10 @@ BROKEN: dict[str, tuple[Callable[[Any, Tensor], Tensor], str]] = {
     "inputs_added": (lambda s, x: s.c(s.a(x) + x[:, :1]), "between a and c: 'add'"),
     "per_pixel_scale": (lambda s, x: s.c(s.a(x) * s.scales[:, None].repeat(4, 1)[:20]), "between a and c: 'mul'"),
     "softmax": (lambda s, x: s.c(s.b(s.a(x)).softmax(-1)), "between b and c: 'softmax' mixes"),
+    "softmax_of_an_image": (
+        lambda s, x: s.c(s.b(s.a(x.view(1, 4, 5, 2))).softmax(-1).view(20, 6).relu()),
+        "between b and c: 'softmax' mixes",
+    ),
     "softmax_over_pixels": (lambda s, x: s.c(s.b(s.a(x)).softmax(0)), "between b and c: 'softmax' mixes"),
     "layer_norm": (lambda s, x: s.c(s.norm(s.b(s.a(x)))), "between b and c: 'layer_norm' mixes"),
     "layer_norm_of_all": (lambda s, x: s.c(F.layer_norm(h := s.b(s.a(x)), h.shape)), "between b and c: 'layer_norm'"),

@@ -42,11 +42,14 @@ def read_chain(
     layers: list[Layer] = []
     received, position = output, len(calls)
     while True:
-        position, steps = walk.back_to_layer(received, position, layers[0].name if layers else "the output")
+        after = layers[0].name if layers else "the output"
+        position, steps, broken = walk.back_to_layer(received, position, after)
         layer = walk.layer_at(position, steps, received)
         if layers and (reason := _why_outside_image(layer, layers[0])):
             return Chain(tuple(layers), {layer.name: reason})
-        walk.check_steps(layer, layers[0].name if layers else "the output")
+        if broken is not None:
+            raise broken
+        walk.check_steps(layer, after)
         if any(layer.name == other.name for other in layers):
             raise DissectionError(f"the layer {layer.name} is used more than once in one pass. {_REMEDY}")
         layers.insert(0, layer)
@@ -88,20 +91,25 @@ class _Walk:
             if call.function in LAYER_FUNCTIONS or any(id(tensor) in self.downstream for tensor in call.tensors()):
                 self.downstream.update(map(id, call.outputs))
 
-    def back_to_layer(self, tensor: Tensor, position: int, after: str) -> tuple[int, list[Step]]:
-        """Position of the layer that ``tensor`` comes from, and the steps between the two."""
+    def back_to_layer(
+        self, tensor: Tensor, position: int, after: str
+    ) -> tuple[int, list[Step], DissectionError | None]:
+        """Position of the layer that ``tensor`` comes from, and the steps between the two.
+
+        Where the way back breaks, the steps after the break, and the error: of no consequence if these steps rearrange
+        a stem's outputs, for then the chain ends with them.
+        """
         steps: list[Step] = []
         while True:
             position = self._producer([tensor], position, after)
             if self.calls[position].function in LAYER_FUNCTIONS:
-                return position, steps
+                return position, steps, None
             try:
                 position, step = self._step_at(position, after)
-            except DissectionError:
-                if keep_places(steps, image=tensor.ndim == 4):
+            except DissectionError as error:
+                if not steps:
                     raise
-                # It only makes what is then rearranged: the chain ends here, and its last layer is the stem.
-                return self._layer_before(position), steps
+                return max(index for index in self.names if index < position), steps, error
             steps.insert(0, step)
             tensor = step.data
 
@@ -128,9 +136,6 @@ class _Walk:
         if step.kind is StepKind.OTHER:
             raise self._broken(last, after, _why_refused(step))
         return position, step
-
-    def _layer_before(self, position: int) -> int:
-        return max(index for index in self.names if index < position)
 
     def check_steps(self, layer: Layer, after: str) -> None:
         """Refuse steps that take other axes for channels or space than the layer that they follow."""
