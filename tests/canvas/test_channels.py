@@ -146,6 +146,21 @@ def test_activations_of_channels(shuffle_first: bool) -> None:
     check(Written(forward, a=first, b=second, c=last, slopes=slopes, width=width), blocks)
 
 
+def test_activations_of_channels_behind_an_interpolation() -> None:
+    torch.manual_seed(0)
+    first, last, (up, naive) = convolution(3, 3), convolution(3, 2), upsample(2, "bilinear", False)
+    rates = nn.Parameter(torch.tensor([0.5, -2.0, 4.0]).view(1, 3, 1, 1))
+    network = Written(
+        lambda self, x: self.b((h := torch.sin(up(self.a(x)))) * torch.sigmoid(self.rates * h)),
+        a=first, b=last, rates=rates,
+    )  # fmt: skip
+
+    def of_channel(rate: float) -> Function:
+        return lambda values: values.sin() * torch.sigmoid(rate * values.sin())
+
+    check(network, [block(first, naive, PerChannel([of_channel(rate) for rate in (0.5, -2.0, 4.0)])), block(last)])
+
+
 def test_a_norm_behind_an_activation_belongs_to_the_activation() -> None:
     torch.manual_seed(0)
     first, second, last = convolution(3, 8), convolution(2, 1), convolution(1, 3)

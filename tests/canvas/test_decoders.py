@@ -137,3 +137,23 @@ def test_a_transposed_convolution_as_large_as_its_stride_is_a_pixel_shuffle() ->
     torch.testing.assert_close(one.output, other.output)
     for layer in (0, -1):
         torch.testing.assert_close(list(one.values())[layer].maps(), list(other.values())[layer].maps())
+
+
+def test_the_effect_in_a_decoder_of_many_parts() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.ConvTranspose2d(3, 4, 4, 2, 1), nn.BatchNorm2d(4), nn.PReLU(4), convolution(4, 2),
+        nn.Upsample(scale_factor=2, mode="bilinear"), nn.SiLU(), convolution(2, 3), nn.Sigmoid(),
+    ).double().eval()  # fmt: skip
+    canvas = dissect(network, FEATURES.double(), convention="effect")
+    for name, neuron in (("0", 5), ("3", 3), ("6", 1)):
+        weight = network[int(name)].weight
+        maps = canvas[name].maps([neuron], per_output=True)[0]
+        kernel = divmod(neuron, canvas[name].neuron_shape[1])
+        kernel = kernel if name == "0" else kernel[::-1]
+        with torch.no_grad():
+            before, plain = network(FEATURES.double())[0], weight[kernel].clone()
+            weight[kernel] *= 1 + 1e-6
+            after = network(FEATURES.double())[0]
+            weight[kernel] = plain
+        torch.testing.assert_close(maps.double(), (after - before) / 1e-6, rtol=1e-3, atol=1e-6)

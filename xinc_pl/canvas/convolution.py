@@ -64,8 +64,10 @@ class ConvolutionRule(ContributionRule):
         self.shuffles_first = bool(stages) and isinstance(stages[0], Step) and stages[0].kind is StepKind.PIXEL_SHUFFLE
         self.path = _path(self.layers)[self.shuffles_first :]
         self.activations = [stage for stage in self.path if isinstance(stage, Activation)]
+        self.num_own = sum(isinstance(stage, Activation) for stage in stages) if later else 0
         if not (self.path and isinstance(self.path[0], Activation)):
             self.activations.insert(0, Activation())
+            self.num_own += 1
         self.zeros = [activation.at_zero(layer.weight) for activation in self.activations]
 
     @property
@@ -75,7 +77,7 @@ class ConvolutionRule(ContributionRule):
 
     def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
         """One group per phase of the pixel shuffle, and per channel where the activation tells channels apart."""
-        num_channels = max(activation.num_channels for activation in self.activations[: self._num_own])
+        num_channels = max(activation.num_channels for activation in self.activations[: self.num_own])
         outputs = neurons % self.neuron_shape[1]
         channels = outputs * num_channels // self.neuron_shape[1]
         phases = outputs % self.layer.upscale**2
@@ -143,17 +145,12 @@ class ConvolutionRule(ContributionRule):
         """Whether the places that a kernel does not feed hold something else than zero: the activation of zero."""
         return self.shuffles_first and self.zeros[0] != 0
 
-    @property
-    def _num_own(self) -> int:
-        """How many of the activations come before the next layer; at least the first."""
-        return max(sum(isinstance(stage, Activation) for stage in self.layer.stages), 1)
-
     def _of_channel(self, channel: int, num_channels: int) -> "ConvolutionRule":
         """The rule for kernels of one output channel, whose activation has parameters of its own."""
         rule = copy.copy(self)
         rule.__dict__.pop("_operators", None)  # they depend on the activation of zero
-        own = [activation.of_channel(channel, num_channels) for activation in self.activations[: self._num_own]]
-        rule.activations = [*own, *self.activations[self._num_own :]]
+        own = [activation.of_channel(channel, num_channels) for activation in self.activations[: self.num_own]]
+        rule.activations = [*own, *self.activations[self.num_own :]]
         rule.zeros = [activation.at_zero(self.layer.weight) for activation in rule.activations]
         return rule
 
