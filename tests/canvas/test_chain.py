@@ -51,8 +51,12 @@ BROKEN: dict[str, tuple[Callable[[Any, Tensor], Tensor], str]] = {
     ),
     "inputs_concatenated": (lambda s, x: s.seven(torch.cat([s.a(x), x[:, :1]], -1)), "between a and seven: 'cat'"),
     "inputs_added": (lambda s, x: s.c(s.a(x) + x[:, :1]), "between a and c: 'add'"),
-    "per_neuron_scale": (lambda s, x: s.c(s.a(x) * s.scales), "between a and c: 'mul'"),
+    "per_pixel_scale": (lambda s, x: s.c(s.a(x) * s.scales[:, None].repeat(4, 1)[:20]), "between a and c: 'mul'"),
     "softmax": (lambda s, x: s.c(s.b(s.a(x)).softmax(-1)), "between b and c: 'softmax' mixes"),
+    "softmax_of_an_image": (
+        lambda s, x: s.c(s.b(s.a(x.view(1, 4, 5, 2))).softmax(-1).view(20, 6).relu()),
+        "between b and c: 'softmax' mixes",
+    ),
     "softmax_over_pixels": (lambda s, x: s.c(s.b(s.a(x)).softmax(0)), "between b and c: 'softmax' mixes"),
     "layer_norm": (lambda s, x: s.c(s.norm(s.b(s.a(x)))), "between b and c: 'layer_norm' mixes"),
     "layer_norm_of_all": (lambda s, x: s.c(F.layer_norm(h := s.b(s.a(x)), h.shape)), "between b and c: 'layer_norm'"),
@@ -62,7 +66,18 @@ BROKEN: dict[str, tuple[Callable[[Any, Tensor], Tensor], str]] = {
     "triangle": (lambda s, x: s.c(s.b(s.a(x)).tril()), "between b and c: 'tril' mixes"),
     "always_dropout": (lambda s, x: s.c(F.dropout(s.b(s.a(x)), 0.5, training=True)), "between b and c: 'dropout'"),
     "matrix_product": (lambda s, x: s.c(s.b(s.a(x)) @ s.square), "between b and c: 'matmul'"),
-    "crop": (lambda s, x: s.c(s.b(s.a(x))[:, :6].clone()[:, :6] * 1 + s.b.bias), "between b and c"),
+    "crop": (lambda s, x: s.five(s.b(s.a(x))[:, :5]), "between b and five: '__getitem__'"),
+    "stacked_branches": (lambda s, x: s.c(torch.stack([h := s.a(x), h.sin()]).sum(0)), "between a and c: 'sum'"),
+    "branches_side_by_side": (lambda s, x: s.wide(torch.cat([h := s.a(x), h.sin()], -1)), "and wide: 'cat' joins"),
+    "own_statistics": (lambda s, x: s.c(F.batch_norm(s.a(x), None, None, training=True)), "a and c: 'batch_norm' tak"),
+    "interpolated_neurons": (
+        lambda s, x: s.c(F.interpolate(s.a(x.view(1, 4, 5, 2)), scale_factor=1.0, mode="bilinear")),
+        "between a and c: 'interpolate' mixes",
+    ),
+    "per_row_scale": (
+        lambda s, x: s.c(s.a(x.view(1, 4, 5, 2)) * s.scales[:4, None, None]),
+        "between a and c: 'mul' mixes",
+    ),
     "used_twice": (lambda s, x: s.c(s.b(s.b(s.a(x)).relu()).relu()), "the layer b is used more than once"),
     "used_three_times": (lambda s, x: s.c(s.b(s.b(s.b(s.a(x))))), "the layer b is used more than once"),
     "hypernetwork": (
@@ -82,6 +97,7 @@ def test_what_is_no_chain_names_its_layers(case: str) -> None:
     network = written(
         forward,
         wide=nn.Linear(12, 3),
+        five=nn.Linear(5, 3),
         seven=nn.Linear(7, 3),
         norm=nn.LayerNorm(6),
         hyper=nn.Linear(2, 18),
@@ -220,7 +236,7 @@ def refused_convolutions() -> Iterator[Any]:
         ("oblong_kernel", nn.Conv2d(4, 4, (3, 1), padding="same"), "square"),
         ("no_padding", nn.Conv2d(4, 4, 3), "padding"),
         ("too_much_padding", nn.Conv2d(4, 4, 1, padding=1), "padding"),
-        ("transposed", nn.ConvTranspose2d(4, 4, 2, stride=2), "no contribution rule"),
+        ("groups_of_transposed", nn.ConvTranspose2d(4, 4, 2, stride=2, groups=2), "groups"),
         ("mirrored", nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), "'pad'"),
     ):
         yield pytest.param(layer, message, id=name)
@@ -264,8 +280,8 @@ def test_two_pixel_shuffles_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "between",
-    [nn.Upsample(scale_factor=2), nn.AvgPool2d(3, 1, 1), nn.BatchNorm2d(4), nn.InstanceNorm2d(4), nn.PReLU(4)],
-    ids=["upsample", "pool", "batch_norm", "instance_norm", "slopes"],
+    [nn.AvgPool2d(3, 1, 1), nn.BatchNorm2d(4, track_running_stats=False), nn.InstanceNorm2d(4), nn.GroupNorm(2, 4)],
+    ids=["pool", "batch_norm", "instance_norm", "group_norm"],
 )
 def test_what_mixes_pixels_between_convolutions_is_refused(between: nn.Module) -> None:
     network = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), between, nn.Conv2d(4, 3, 3, padding=1))

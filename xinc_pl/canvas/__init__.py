@@ -2,7 +2,8 @@
 
 from xinc_pl.canvas.canvas import Canvas, LayerCanvas, dissect, stream_statistics
 from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, contribution_rule
+from xinc_pl.canvas.linear import input_by_pixel
+from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, MapGroup, contribution_rule
 from xinc_pl.canvas.statistics import LayerStatistics
 
 __all__ = [
@@ -13,7 +14,9 @@ __all__ = [
     "DissectionError",
     "LayerCanvas",
     "LayerStatistics",
+    "MapGroup",
     "contribution_rule",
     "dissect",
+    "input_by_pixel",
     "stream_statistics",
 ]

@@ -14,7 +14,8 @@ from xinc_pl.canvas.backends import BackendName, select_backend
 from xinc_pl.canvas.chain import read_chain
 from xinc_pl.canvas.effect import effect_rules
 from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.recording import Call, record, undisturbed
+from xinc_pl.canvas.folding import folded
+from xinc_pl.canvas.recording import Call, record, uncompiled, undisturbed
 from xinc_pl.canvas.rules import CONVENTIONS, MAX_COMPLETENESS_ERROR, ContributionRule, Convention, rule_for
 from xinc_pl.canvas.statistics import LayerStatistics
 from xinc_pl.canvas.streaming import Partitions, check_same_layer, stream_layers
@@ -225,6 +226,7 @@ def dissect(
         raise ValueError(f"convention is {convention!r}; choose from {', '.join(CONVENTIONS)}")
     if max_neurons is not None and max_neurons < 1:
         raise ValueError(f"max_neurons is {max_neurons}; it must be at least 1")
+    network = uncompiled(network)
     with undisturbed(network):
         if _HALF_PRECISION & {parameter.dtype for parameter in network.parameters()}:
             # Their sums would not be exact.
@@ -270,7 +272,7 @@ def _chain_rules(
         chain = read_chain(image, calls, names, returned)
     except DissectionError as error:
         raise DissectionError(f"{error}; or use convention='effect', which needs no chain") from error
-    layers = chain.layers
+    layers = [folded(layer) for layer in chain.layers]
     rules = {layer.name: rule_for(layer, layers[at + 1 :], size, convention) for at, layer in enumerate(layers)}
     return rules, chain.skipped
 

@@ -2,73 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.recording import Call, Function
-from xinc_pl.canvas.steps import Activation, Step, StepKind, bind
-
-_CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-_LAYERS: Mapping[Function, tuple[str, ...]] = {
-    F.linear: ("input", "weight", "bias"),
-    F.conv1d: _CONVOLUTION,
-    F.conv2d: _CONVOLUTION,
-    F.conv3d: _CONVOLUTION,
-    F.conv_transpose2d: (*_CONVOLUTION[:5], "output_padding", "groups", "dilation"),
-}
-"""Functions that are layers, with their parameters. Which of them can be dissected is for the rules to say."""
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One layer of the chain, and what stands between it and the next.
-
-    Attributes:
-        name: As in the canvas.
-        function: The torch function that it is a call of.
-        options: The function's further arguments by name: stride, padding, ...
-        input: What it received.
-        weight: Its weight.
-        bias: Its bias, if any.
-        output: What it returned, before any activation.
-        steps: What happened to its output.
-        received: The result: what the next layer received, or the network's output.
-    """
-
-    name: str
-    function: Function
-    options: Mapping[str, Any]
-    input: Tensor
-    weight: Tensor
-    bias: Tensor | None
-    output: Tensor
-    steps: tuple[Step, ...]
-    received: Tensor
-
-    @property
-    def activation(self) -> Activation:
-        """The elementwise steps, which commute with all others."""
-        return Activation(tuple(step for step in self.steps if step.kind is StepKind.ELEMENTWISE))
-
-    @property
-    def upscale(self) -> int:
-        """Factor of the pixel shuffle after the layer; 1 without."""
-        factors = [step.upscale_factor for step in self.steps if step.kind is StepKind.PIXEL_SHUFFLE]
-        return reduce(int.__mul__, factors, 1)
-
-    def call(self, values: Tensor, with_bias: bool = True) -> Tensor:
-        """What the layer returns for an input."""
-        bias = self.bias if with_bias else None
-        result: Tensor = self.function(values, self.weight, bias, **self.options)
-        return result
-
-    def replay(self, output: Tensor) -> Tensor:
-        """What the next layer would have received, had this one returned ``output``."""
-        return reduce(lambda values, step: step(values), self.steps, output)
+from xinc_pl.canvas.layer import LAYER_FUNCTIONS, Layer
+from xinc_pl.canvas.recording import Call
+from xinc_pl.canvas.steps import SPATIAL, Step, StepKind, bind, keep_places
 
 
 @dataclass(frozen=True)
@@ -101,10 +42,14 @@ def read_chain(
     layers: list[Layer] = []
     received, position = output, len(calls)
     while True:
-        position, steps = walk.back_to_layer(received, position, layers[0].name if layers else "the output")
+        after = layers[0].name if layers else "the output"
+        position, steps, broken = walk.back_to_layer(received, position, after)
         layer = walk.layer_at(position, steps, received)
         if layers and (reason := _why_outside_image(layer, layers[0])):
             return Chain(tuple(layers), {layer.name: reason})
+        if broken is not None:
+            raise broken
+        walk.check_steps(layer, after)
         if any(layer.name == other.name for other in layers):
             raise DissectionError(f"the layer {layer.name} is used more than once in one pass. {_REMEDY}")
         layers.insert(0, layer)
@@ -133,7 +78,7 @@ def layers_leading_to(
         if not any(id(tensor) in needed for tensor in call.outputs):
             continue
         needed.update(map(id, call.tensors()))
-        if call.function in _LAYERS:
+        if call.function in LAYER_FUNCTIONS:
             found.append((position, walk.layer_at(position, (), call.outputs[0])))
     return found[::-1]
 
@@ -147,30 +92,68 @@ class _Walk:
         # Everything computed from some layer's output. The rest is encoding, constants and parameters.
         self.downstream: set[int] = set()
         for call in calls:
-            if call.function in _LAYERS or any(id(tensor) in self.downstream for tensor in call.tensors()):
+            if call.function in LAYER_FUNCTIONS or any(id(tensor) in self.downstream for tensor in call.tensors()):
                 self.downstream.update(map(id, call.outputs))
 
-    def back_to_layer(self, tensor: Tensor, position: int, after: str) -> tuple[int, list[Step]]:
-        """Position of the layer that ``tensor`` comes from, and the steps between the two."""
+    def back_to_layer(
+        self, tensor: Tensor, position: int, after: str
+    ) -> tuple[int, list[Step], DissectionError | None]:
+        """Position of the layer that ``tensor`` comes from, and the steps between the two.
+
+        Where the way back breaks, the steps after the break, and the error: of no consequence if these steps rearrange
+        a stem's outputs, for then the chain ends with them.
+        """
         steps: list[Step] = []
         while True:
-            position = self._producer(tensor, position, after)
-            call = self.calls[position]
-            if call.function in _LAYERS:
-                return position, steps
-            data = {id(argument): argument for argument in call.tensors() if id(argument) in self.downstream}
-            if len(data) != 1 or len(call.outputs) != 1:
-                raise self._broken(call, position, after, "joins or splits branches")
-            step = Step.of(call, next(iter(data.values())))
-            if step.kind is StepKind.OTHER:
-                raise self._broken(call, position, after, "mixes neurons or pixels, or adds a tensor from elsewhere")
+            position = self._producer([tensor], position, after)
+            if self.calls[position].function in LAYER_FUNCTIONS:
+                return position, steps, None
+            try:
+                position, step = self._step_at(position, after)
+            except DissectionError as error:
+                if not steps:
+                    raise
+                return max(index for index in self.names if index < position), steps, error
             steps.insert(0, step)
             tensor = step.data
+
+    def _step_at(self, position: int, after: str) -> tuple[int, Step]:
+        """The step whose last call is at ``position``, and the position of its first.
+
+        Where a call joins several tensors that came down the chain, the latest of them is followed back until a single
+        one is left.
+        """
+        last = position
+        frontier = {id(output): output for output in self.calls[position].outputs}
+        calls: list[Call] = []
+        while len(frontier) > 1 or not calls:
+            position = self._producer(list(frontier.values()), position if calls else last + 1, after)
+            call = self.calls[position]
+            if call.function in LAYER_FUNCTIONS or len(call.outputs) != 1:
+                raise self._broken(last, after, "joins or splits branches")
+            calls.insert(0, call)
+            del frontier[id(call.outputs[0])]
+            frontier.update((id(tensor), tensor) for tensor in call.tensors() if id(tensor) in self.downstream)
+        if not frontier:
+            raise self._broken(last, after, "depends on no layer")
+        step = Step.of(calls, next(iter(frontier.values())))
+        if step.kind is StepKind.OTHER:
+            raise self._broken(last, after, _why_refused(step))
+        return position, step
+
+    def check_steps(self, layer: Layer, after: str) -> None:
+        """Refuse steps that take other axes for channels or space than the layer that they follow."""
+        position = next(at for at, call in enumerate(self.calls) if call.outputs[0] is layer.output)
+        for step in layer.steps:
+            spatial = step.kind in SPATIAL and not layer.is_convolution
+            other_axis = step.kind is StepKind.PER_CHANNEL and step.channel_axis != layer.channel_axis
+            if spatial or other_axis:
+                raise self._broken(position, after, _MIXES, step.call.name)
 
     def layer_at(self, position: int, steps: Sequence[Step], received: Tensor) -> Layer:
         """The layer called at ``position``."""
         call = self.calls[position]
-        bound = bind(call, _LAYERS[call.function])
+        bound = bind(call, LAYER_FUNCTIONS[call.function])
         if id(bound["weight"]) in self.downstream:
             raise DissectionError(f"the weight of {self.names[position]} is computed by another layer. {_REMEDY}")
         if bound["weight"].is_complex():
@@ -201,25 +184,35 @@ class _Walk:
                     f"nothing that was recorded leads from {self.names[position]} to {chain}the output: {_HIDDEN}"
                 )
 
-    def _producer(self, tensor: Tensor, before: int, after: str) -> int:
+    def _producer(self, tensors: Sequence[Tensor], before: int, after: str) -> int:
         # The last one: a tensor that is changed in place comes from several calls.
         for position in range(before - 1, -1, -1):
-            if any(output is tensor for output in self.calls[position].outputs):
+            if any(output is tensor for output in self.calls[position].outputs for tensor in tensors):
                 return position
         raise DissectionError(f"what {after} received comes from no recorded torch function: {_HIDDEN}")
 
-    def _broken(self, call: Call, position: int, after: str, what: str) -> DissectionError:
-        earlier = [self.names[index] for index in self.names if index < position]
+    def _broken(self, position: int, after: str, what: str, name: str | None = None) -> DissectionError:
+        earlier = [self.names[index] for index in self.names if index <= position]
         before = earlier[-1] if earlier else "the input"
         return DissectionError(
-            f"the chain of layers breaks between {before} and {after}: {call.name!r} {what}. {_REMEDY}"
+            f"the chain of layers breaks between {before} and {after}: {name or self.calls[position].name!r} {what}. "
+            f"{_REMEDY}"
         )
+
+
+def _why_refused(step: Step) -> str:
+    if step.call.function is F.batch_norm:
+        return "takes its statistics from the frame: it is in training mode, or keeps no running statistics"
+    if len(step.calls) > 1:
+        return "joins or splits branches"
+    return _MIXES
 
 
 _HIDDEN = (
     "a scripted or compiled part of the network, or one outside of torch, hides where it comes from. Dissect the "
     "network before it is scripted or compiled"
 )
+_MIXES = "mixes neurons or pixels, or adds a tensor from elsewhere"
 _REMEDY = (
     "Contribution maps need a plain chain of layers: dissect a part of the network that is one (pass that module and "
     "its inputs), or rewrite the step"
@@ -227,8 +220,10 @@ _REMEDY = (
 
 
 def _names_of_layers(calls: Sequence[Call], layer_names: Mapping[str, str]) -> dict[int, str]:
-    positions = [position for position, call in enumerate(calls) if call.function in _LAYERS]
-    weights = {position: bind(calls[position], _LAYERS[calls[position].function])["weight"] for position in positions}
+    positions = [position for position, call in enumerate(calls) if call.function in LAYER_FUNCTIONS]
+    weights = {
+        position: bind(calls[position], LAYER_FUNCTIONS[calls[position].function])["weight"] for position in positions
+    }
     names: dict[int, str] = {}
     for number, position in enumerate(positions, start=1):
         path = calls[position].module
@@ -242,17 +237,8 @@ def _names_of_layers(calls: Sequence[Call], layer_names: Mapping[str, str]) -> d
 
 def _why_outside_image(layer: Layer, following: Layer) -> str | None:
     """Why the neurons of a layer that is followed by another have no place in the image; None if they have."""
-    moves = [step for step in layer.steps if step.kind is StepKind.MOVE]
-    if layer.function is F.linear and following.function is F.linear:
-        outputs = layer.output.shape[-1]
-        moved = all(
-            step.call.outputs[0].shape[-1] == outputs and step.call.name in ("flatten", "reshape", "view", *_AROUND)
-            for step in moves
-        )
-        return None if moved else "its outputs are rearranged between neurons and pixels"
-    if layer.function is F.linear or any(step.call.name not in ("contiguous",) for step in moves):
-        return "its output channels are rearranged into space, so that its neurons have no place in the image"
-    return None
-
-
-_AROUND = ("contiguous", "squeeze", "unsqueeze")
+    if layer.is_convolution == following.is_convolution and keep_places(layer.steps, layer.is_convolution):
+        return None
+    if not layer.is_convolution and not following.is_convolution:
+        return "its outputs are rearranged between neurons and pixels"
+    return "its output channels are rearranged into space, so that its neurons have no place in the image"

@@ -19,12 +19,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from xinc_pl.canvas.chain import Chain, Layer, layers_leading_to, read_chain
-from xinc_pl.canvas.convolution import ConvolutionRule, check_supported
+from xinc_pl.canvas.chain import Chain, layers_leading_to, read_chain
+from xinc_pl.canvas.convolution import ConvolutionRule, check_supported, kernel_shape, kernel_weights
 from xinc_pl.canvas.errors import DissectionError
+from xinc_pl.canvas.layer import Layer
 from xinc_pl.canvas.linear import input_by_pixel
 from xinc_pl.canvas.recording import Call
 from xinc_pl.canvas.rules import MAX_COMPLETENESS_ERROR, ContributionRule, MapGroup
+from xinc_pl.canvas.steps import StepKind
 
 _NUM_CHECKED = 32
 """Neurons whose maps are added up for the self-check."""
@@ -205,7 +207,7 @@ class AnyEffect(EffectRule):
             check_supported(layer)
             if layer.input.ndim != 4:
                 raise DissectionError(f"the convolution {layer.name} received no batch; give it one, of one image")
-            self.neuron_shape = (layer.weight.shape[1], layer.weight.shape[0])
+            self.neuron_shape = kernel_shape(layer)
 
     def directions(self, neurons: Tensor) -> Tensor:
         """Z_i: o_i w_i. for an input, x_i * w_io on channel o for a kernel."""
@@ -374,10 +376,19 @@ def _rule_in_chain(
     rest = Rest(calls, position, output)
     if layer.function is F.linear and all(each.function is F.linear for each in later):
         return LinearEffect(layer, size, rest)
-    try:
-        return ConvolutionEffect(layer, later, size, rest)
-    except DissectionError:
-        return AnyEffect(layer, size, rest)
+    if all(map(_is_plain, (layer, *later))):
+        try:
+            return ConvolutionEffect(layer, later, size, rest)
+        except DissectionError:
+            pass
+    return AnyEffect(layer, size, rest)
+
+
+def _is_plain(layer: Layer) -> bool:
+    """Whether it is a convolution that only a pixel shuffle and an activation of all channels follow."""
+    return layer.function is F.conv2d and not any(
+        step.kind in (StepKind.RESAMPLING, StepKind.PER_CHANNEL) for step in layer.steps
+    )
 
 
 def _rule_anywhere(layer: Layer, size: tuple[int, int], rest: Rest) -> EffectRule:
@@ -394,10 +405,10 @@ def _rule_anywhere(layer: Layer, size: tuple[int, int], rest: Rest) -> EffectRul
 
 def _kernel_directions(layer: Layer, output: Tensor, neurons: Tensor) -> Tensor:
     """x_i * w_io on channel o, zero on the others: (n, B, C_out, h, w)."""
-    num_outputs = len(layer.weight)
+    num_outputs = kernel_shape(layer)[1]
     channel, target = neurons // num_outputs, neurons % num_outputs
     options = {**layer.options, "groups": len(neurons)}
-    outputs = layer.function(layer.input[:, channel], layer.weight[target, channel][:, None], None, **options)
+    outputs = layer.function(layer.input[:, channel], kernel_weights(layer, neurons), None, **options)
     directions = output.new_zeros(len(neurons), *output.shape)
     directions[torch.arange(len(neurons), device=neurons.device), :, target] = outputs.transpose(0, 1)
     return directions

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xinc_pl.canvas.chain import Layer
 from xinc_pl.canvas.errors import DissectionError
+from xinc_pl.canvas.layer import Layer
 from xinc_pl.canvas.rules import ContributionRule, Convention, MapGroup, contribution_rule
 
 
@@ -43,8 +44,8 @@ class LinearRule(ContributionRule):
         products = self.layer.weight.T[neurons][:, :, None] * self.inputs.T[neurons][:, None, :]
         if self.convention == "released":
             bias = products.new_zeros(()) if self.layer.bias is None else self.layer.bias[:, None]
-            products = self._released(products, bias)
-        return products.view(len(neurons), -1, *self.size)
+            products = self._released(products, bias, by_output=True)
+        return products.reshape(len(neurons), -1, *self.size)
 
     def output_sum(self) -> Tensor:
         """sum_i o_i w_ij + b_j, in float64 before it is rounded."""
@@ -55,10 +56,22 @@ class LinearRule(ContributionRule):
         """Whether o_i is zero at every pixel."""
         return (self.inputs == 0).all(0)
 
-    def _released(self, products: Tensor, bias: Tensor) -> Tensor:
-        """Each neuron's share of the bias added, and the activation of a hidden layer applied."""
+    def _released(self, products: Tensor, bias: Tensor, by_output: bool = False) -> Tensor:
+        """Each neuron's share of the bias added, and the activation of a hidden layer applied.
+
+        Args:
+            products: (n, P), or (n, outputs, P) by output.
+            bias: Its sum (), or (outputs, 1) by output.
+            by_output: Whether each output's own activation is to be applied, should they differ.
+        """
         shared = products + (bias / self.neuron_shape[0]).to(products.dtype)
-        return self.layer.activation(shared) if self.later else shared
+        activation = self.layer.activation
+        if not self.later:
+            return shared
+        if not by_output or activation.num_channels == 1:
+            return activation(shared)
+        outputs = shared.unbind(1)
+        return torch.stack([activation.of_channel(j, len(outputs))(each) for j, each in enumerate(outputs)], 1)
 
 
 def input_by_pixel(layer: Layer, size: tuple[int, int]) -> Tensor:

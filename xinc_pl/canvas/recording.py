@@ -71,11 +71,22 @@ class _Recorder(TorchFunctionMode):
         return result
 
 
+_COMPILED = "_orig_mod"
+"""By this name a compiled module holds the one that it was made of."""
+
+
+def uncompiled(network: nn.Module) -> nn.Module:
+    """The module that was compiled, if the network is a compiled one, and the network otherwise."""
+    original = getattr(network, _COMPILED, network)
+    return original if isinstance(original, nn.Module) else network
+
+
 @contextmanager
 def _module_paths(network: nn.Module, stack: list[str]) -> Iterator[None]:
     """Keep the path of the module that is running on top of ``stack``."""
     with ExitStack() as hooks:
         for path, module in network.named_modules():
+            path = ".".join(part for part in path.split(".") if part != _COMPILED)
             if isinstance(module, torch.jit.ScriptModule):  # takes no hooks, and calls nothing that is recorded
                 continue
 

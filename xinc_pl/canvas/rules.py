@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from xinc_pl.canvas.backends import Backend
-from xinc_pl.canvas.chain import Layer
 from xinc_pl.canvas.errors import DissectionError
+from xinc_pl.canvas.layer import Layer, add_layer_function
 from xinc_pl.canvas.recording import Function
 from xinc_pl.canvas.torch_backend import TORCH
 
@@ -144,10 +144,20 @@ RuleClass = type[ContributionRule]
 _RULES: dict[Function, RuleClass] = {}
 
 
-def contribution_rule(function: Function) -> Callable[[RuleClass], RuleClass]:
-    """Class decorator: dissect layers that are calls of ``function`` by this rule."""
+def contribution_rule(
+    function: Function, parameters: tuple[str, ...] | None = None
+) -> Callable[[RuleClass], RuleClass]:
+    """Class decorator: dissect layers that are calls of ``function`` by this rule.
+
+    Args:
+        function: A torch function.
+        parameters: Names of its arguments in their order, ``input``, ``weight`` and, if there is one, ``bias`` among
+            them. Needed for functions that were not taken for layers before.
+    """
 
     def register(rule: RuleClass) -> RuleClass:
+        if parameters is not None:
+            add_layer_function(function, parameters)
         _RULES[function] = rule
         return rule
 
