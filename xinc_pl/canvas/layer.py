@@ -86,12 +86,10 @@ class Layer:
         stages: list[Activation | Step] = []
         for step in self.steps:
             last = stages[-1] if stages else None
-            if step.kind in _OF_VALUES:
-                stages[-1:] = (
-                    [Activation((*last.steps, step))]
-                    if isinstance(last, Activation)
-                    else [*stages[-1:], Activation((step,))]
-                )
+            if step.kind in _OF_VALUES and isinstance(last, Activation):
+                stages[-1] = Activation((*last.steps, step))
+            elif step.kind in _OF_VALUES:
+                stages.append(Activation((step,)))
             elif step.kind is StepKind.PIXEL_SHUFFLE and isinstance(last, Activation):
                 stages.insert(-1, step)
             elif step.kind in SPATIAL:
