@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xinc_pl.canvas import compiled
+from xinc_pl.canvas import compiled_tallies
 from xinc_pl.canvas.backends import Backend, Found, MapSums
 from xinc_pl.canvas.bins import SHIFT
-from xinc_pl.canvas.compiled import Array
+from xinc_pl.canvas.compiled import Array, apply_separable
 from xinc_pl.canvas.partition import Clusters
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class NumbaBackend(Backend):
         def apply(values: Tensor) -> Tensor:
             result = values.new_empty(len(values), len(rows), len(columns))
             operators = row_taps, row_indices, row_weights, column_indices, column_weights
-            compiled.apply_separable(values.contiguous().numpy(), *operators, result.numpy())
+            apply_separable(values.contiguous().numpy(), *operators, result.numpy())
             return result
 
         return apply
@@ -40,7 +40,7 @@ class NumbaBackend(Backend):
     ) -> MapSums:
         """All in one go, map by map."""
         sums, extremes = np.empty(len(magnitudes)), np.empty((2, len(magnitudes)), np.uint32)
-        compiled.first_sums(
+        compiled_tallies.first_sums(
             magnitudes.contiguous().numpy(),
             magnitudes.contiguous().numpy().view(np.uint32),
             weights.cells.int().numpy(),
@@ -55,19 +55,25 @@ class NumbaBackend(Backend):
 
     def pixels_above(self, magnitudes: Tensor, weights: "GroupWeights", share: Tensor) -> Tensor:
         """Each row is spread over the image once."""
-        group, result = weights.group, np.empty(len(magnitudes), np.int64)
-        rows = np.arange(weights.shape[0]) if group.rows is None else group.rows.numpy()
-        columns = np.empty(0, np.int64) if group.columns is None else group.columns.numpy()
-        compiled.pixels_above(magnitudes.contiguous().numpy(), rows, columns, share.numpy(), result)
+        result = np.empty(len(magnitudes), np.int64)
+        rows, columns = weights.group.rows, weights.group.columns
+        compiled_tallies.pixels_above(
+            magnitudes.contiguous().numpy(),
+            # Unsigned indices need no look whether they count from the end.
+            np.arange(weights.shape[0], dtype=np.uint32) if rows is None else rows.numpy().astype(np.uint32),
+            np.empty(0, np.uint32) if columns is None else columns.numpy().astype(np.uint32),
+            share.numpy(),
+            result,
+        )
         return torch.from_numpy(result)
 
     def add_change(self, magnitudes: Tensor, before: Tensor, change: Tensor) -> None:
         """Without copies of the maps."""
-        compiled.add_change(_flat(magnitudes), _flat(before), change.view(-1).numpy())
+        compiled_tallies.add_change(_flat(magnitudes), _flat(before), change.view(-1).numpy())
 
     def count_above(self, magnitudes: Tensor, bits: int, above: Tensor) -> None:
         """By bit patterns."""
-        compiled.count_reaching(_flat(magnitudes).view(np.uint32), bits, above.view(-1).numpy())
+        compiled_tallies.count_reaching(_flat(magnitudes).view(np.uint32), bits, above.view(-1).numpy())
 
     def find(self, magnitudes: Tensor, number: int) -> Found:
         """Blocks of values without any are passed over quickly."""
@@ -75,7 +81,7 @@ class NumbaBackend(Backend):
         room = max(bits.size // 64, 1)
         while True:
             found, cells = np.empty(room, np.uint32), np.empty(room, np.int64)
-            num_found = compiled.find_inside(bits, number << SHIFT, found, cells)
+            num_found = compiled_tallies.find_inside(bits, number << SHIFT, found, cells)
             if num_found <= room:
                 # Copies, for the rest of the room is let go of.
                 found, cells = found[:num_found].copy(), cells[:num_found].copy()
@@ -90,14 +96,14 @@ class NumbaBackend(Backend):
         )
         pixels = np.concatenate([each.pixel.numpy() for each in clusters])
         num_cells, num_clusters = weights.shape[0] * weights.shape[1], int(offsets[-1])
-        starts, members, counts = compiled.build_membership(
+        starts, members, counts = compiled_tallies.build_membership(
             weights.cell_of_pixel().numpy(), numbers, pixels, num_cells, num_clusters
         )
 
         def sums(magnitudes: Tensor) -> Tensor:
             result = np.zeros((len(magnitudes), num_clusters))
             num_lanes = 16 if len(magnitudes) <= 16 else 32
-            compiled.sum_over_clusters(_flat(magnitudes), starts, members, counts, result, num_lanes)
+            compiled_tallies.sum_over_clusters(_flat(magnitudes), starts, members, counts, result, num_lanes)
             return torch.from_numpy(result)
 
         return sums

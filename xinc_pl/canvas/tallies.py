@@ -191,11 +191,9 @@ class ThresholdCount:
         """Second pass: count the values beyond the bin, and look at those inside."""
         if not self.needs_third_pass:
             self._backend.count_above(magnitudes, (self.bracket.bin + 1) << SHIFT, self.above.cells(group))
-        found = self._backend.find(magnitudes, self.bracket.bin)
-        low = (found.bits & LOW_BITS).long()
-        self._inside += torch.bincount(low, group.cells.flatten()[found.cells], minlength=1 << SHIFT).long().cpu()
-        if not self.needs_third_pass:
-            self._found.append((group, found))
+            self._found.append((group, self._backend.find(magnitudes, self.bracket.bin)))
+        else:
+            self._count_inside([(group, self._backend.find(magnitudes, self.bracket.bin))])
 
     def absorb(self, lane: "ThresholdCount") -> None:
         """Add what a lane has found."""
@@ -206,17 +204,23 @@ class ThresholdCount:
 
     def finish(self) -> None:
         """Find the threshold; count the values inside the bin, unless the third pass has to."""
+        if self._found:
+            self._count_inside(self._found)
         self.threshold = self.bracket.threshold(self._inside)
         for group, found in self._found:
             cells = found.cells[float_of_bits(found.bits) > self.threshold]
-            above = self.above.cells(group)
-            above += torch.bincount(cells, minlength=above.numel()).view_as(above)
+            self.above.cells(group).view(-1).index_add_(0, cells, torch.ones_like(cells))
         self._found = []
 
     def count(self, group: GroupWeights, magnitudes: Tensor) -> None:
         """Third pass: count the values above the threshold."""
         next_bits = int(torch.tensor(self.threshold).view(torch.int32)) + 1
         self._backend.count_above(magnitudes, next_bits, self.above.cells(group))
+
+    def _count_inside(self, found: Sequence[tuple[GroupWeights, Found]]) -> None:
+        low = torch.cat([each.bits for _, each in found]).long() & LOW_BITS
+        pixels = torch.cat([group.cells.flatten()[each.cells] for group, each in found])
+        self._inside += torch.bincount(low, pixels, minlength=1 << SHIFT).long().cpu()
 
 
 class SecondPass:
