@@ -132,10 +132,10 @@ def growth(backends: list[str]) -> None:
             for name, layer in canvas.items():
                 before = peak_gigabytes()
                 wall, _ = timed(layer.statistics, partitions)
-                values = layer.num_neurons * size[0] * size[1]
+                billions = layer.num_neurons * size[0] * size[1] / 1e9
                 print(
-                    f"{backend}, {size[0]}x{size[1]}, {name}: {layer.num_neurons} neurons, {values / 1e9:.2f} billion "
-                    f"values, {wall:.2f} s, {wall / values * 1e9:.2f} s per billion, {peak_gigabytes() - before:.2f} GB",
+                    f"{backend}, {size[0]}x{size[1]}, {name}: {layer.num_neurons} neurons, {billions:.2f} billion values, "
+                    f"{wall:.2f} s, {wall / billions:.2f} s per billion, {peak_gigabytes() - before:.2f} GB more",
                     flush=True,
                 )
             print(f"process {peak_gigabytes():.2f} GB")

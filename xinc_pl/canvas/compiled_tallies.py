@@ -9,8 +9,6 @@ from xinc_pl.canvas.compiled import Array, compiled
 
 _NEURONS = 32
 """Sums over neurons are float32 among so many of them, float64 beyond."""
-_CELLS = 2048
-"""Sums over clusters are float32 among so many cells, float64 beyond."""
 _SCAN = 32
 """Values that are looked through at once for one inside a bin, which is rare."""
 _INFINITY = np.uint32(0x7F800000)
@@ -203,7 +201,7 @@ def build_membership(cell_of_pixel: Array, clusters: Array, pixels: Array, num_c
 def sum_over_clusters(
     maps: Array, starts: Array, clusters: Array, counts: Array, result: Array, num_lanes: int
 ) -> None:
-    """Sums of maps over clusters.
+    """Sums of maps over clusters, in float64.
 
     Args:
         maps: float32 (n, D).
@@ -216,7 +214,7 @@ def sum_over_clusters(
     """
     num_neurons, num_cells = maps.shape
     tile = np.zeros((_SCAN, num_lanes), np.float32)
-    partial = np.zeros((result.shape[1], num_lanes), np.float32)
+    partial = np.zeros((result.shape[1], num_lanes), np.float64)
     for first in range(0, num_neurons, num_lanes):
         num_used = min(num_lanes, num_neurons - first)
         for begin in range(0, num_cells, _SCAN):
@@ -231,8 +229,7 @@ def sum_over_clusters(
                     sums, count = partial[np.uint32(clusters[entry])], counts[entry]
                     for lane in range(num_lanes):
                         sums[lane] += count * values[lane]
-            if (begin + _SCAN) % _CELLS == 0 or begin + _SCAN >= num_cells:
-                for cluster in range(result.shape[1]):
-                    for lane in range(num_used):
-                        result[first + lane, cluster] += partial[cluster, lane]
-                partial[:] = 0
+        for cluster in range(result.shape[1]):
+            for lane in range(num_used):
+                result[first + lane, cluster] = partial[cluster, lane]
+        partial[:] = 0
