@@ -26,8 +26,9 @@ class CanvasSample:
         labels: What to call them: the index, or input and output channel of a kernel.
         maps: Float32 (n, H, W), signed, over ``unit``.
         total: Float32 (H, W), sum of all neurons' magnitudes over its mean: 1 is an average pixel.
-        unit: Mean of abs(M) over all neurons and pixels of the layer. 0 if all maps are zero.
-        num_zero_maps: How many of the layer's neurons have a map that is zero everywhere.
+        unit: Mean of abs(M) over all pixels and all neurons of the layer (or those that its statistics are about).
+            0 if all maps are zero.
+        num_zero_maps: How many of these neurons have a map that is zero everywhere.
     """
 
     layer: str
@@ -58,7 +59,7 @@ def canvas_sample(canvas: LayerCanvas, statistics: LayerStatistics, num_sampled:
     """
     neurons = sample_neurons(canvas.num_neurons, num_sampled, seed)
     num_pixels = canvas.size[0] * canvas.size[1]
-    unit = float(statistics.total.sum()) / (canvas.num_neurons * num_pixels)
+    unit = float(statistics.total.sum()) / (statistics.num_neurons * num_pixels)
     divisor = unit or 1.0
     return CanvasSample(
         layer=canvas.name,
@@ -67,7 +68,7 @@ def canvas_sample(canvas: LayerCanvas, statistics: LayerStatistics, num_sampled:
         neurons=neurons,
         labels=tuple(neuron_label(int(neuron), canvas.neuron_shape) for neuron in neurons),
         maps=(canvas.maps(torch.from_numpy(neurons)) / divisor).cpu().numpy(),
-        total=(statistics.total / (divisor * canvas.num_neurons)).float().numpy(),
+        total=(statistics.total / (divisor * statistics.num_neurons)).float().numpy(),
         unit=unit,
         num_zero_maps=int(statistics.zero_map.sum()),
     )

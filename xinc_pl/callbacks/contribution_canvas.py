@@ -30,7 +30,8 @@ class ContributionCanvas(XINCCallback):
         every_n_epochs: Dissect after every so many epochs as well.
         frames: Indices of the frames to dissect, or, in code, Frames. The first one by default.
         layers: Names of the layers to look at. All by default.
-        convention: ``paper``, or ``released`` for the formulas of the authors' code.
+        convention: ``paper``; ``released`` for the formulas of the authors' code; or ``effect`` for how the output
+            moves, to first order, when the neuron's term is taken away (slower, and true to what removing it does).
         network: The network: a module, or its path within the LightningModule. By default the LightningModule is
             asked (``xinc_network()``).
         seed: Decides which neurons are shown.
