@@ -60,7 +60,7 @@ class TorchBackend(Backend):
         """Neuron by neuron."""
         bits = bits_of(magnitudes).flatten(1)
         inside = bits >> SHIFT == number
-        return Found(bits[inside], inside.nonzero()[:, 1])
+        return Found(bits[inside], inside.nonzero()[:, 1].clone())  # a view would keep both columns
 
     def membership(self, weights: "GroupWeights", clusters: Sequence[Clusters]) -> Callable[[Tensor], Tensor]:
         """By a sparse matrix product."""
