@@ -133,8 +133,8 @@ def growth(backends: list[str]) -> None:
                 before = peak_gigabytes()
                 wall, _ = timed(layer.statistics, partitions)
                 billions = layer.num_neurons * size[0] * size[1] / 1e9
-                what = f"{backend}, {size[0]}x{size[1]}, {name}: {layer.num_neurons} neurons, {billions:.2f} billion values"
-                rate = f"{wall:.2f} s, {wall / billions:.2f} s per billion"
+                what = f"{backend}, {size[0]}x{size[1]}, {name}: {layer.num_neurons} neurons, {billions:.2f}e9 values"
+                rate = f"{wall:.2f} s, {wall / billions:.2f} s per 1e9"
                 print(f"{what}, {rate}, {peak_gigabytes() - before:.2f} GB more", flush=True)
             print(f"process {peak_gigabytes():.2f} GB")
 
