@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny import tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer, weights_of
 
 from xinc_pl import ContributionCanvas, dissect
+from xinc_pl.canvas import CONVENTIONS, Convention
 
 
 def run_folder(tmp_path: Path) -> Path:
@@ -50,6 +51,17 @@ def test_the_files_hold_the_networks_maps(tmp_path: Path) -> None:
         expected = canvas[layer].maps(stored["neurons"]).numpy()
         assert np.allclose(stored["maps"] * stored["unit"], expected, rtol=1e-4, atol=1e-7)
         assert np.allclose(stored["total"], (magnitudes.sum(0) / magnitudes.sum(0).mean()).numpy(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_every_convention_can_be_watched(tmp_path: Path, convention: Convention) -> None:
+    callback = ContributionCanvas(at_epochs=(), convention=convention, num_neurons=2, on_error="raise")
+    module, data = tiny_image(), tiny_photograph()
+    trainer(tmp_path, [callback], max_epochs=1).fit(module, data)
+    canvas = dissect(module.network, data.frames[0].inputs, size=data.size, convention=convention)
+    stored = np.load(run_folder(tmp_path) / "xinc/contribution_canvas/layer_2/maps_epoch_0001.npz")
+    expected = canvas["layer_2"].maps(stored["neurons"]).numpy()
+    assert np.allclose(stored["maps"] * stored["unit"], expected, rtol=1e-3, atol=1e-7)
 
 
 def test_the_same_neurons_are_shown_throughout(tmp_path: Path) -> None:
