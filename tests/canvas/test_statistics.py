@@ -11,8 +11,7 @@ from networks import dense_network, kernel_network
 from torch import Tensor, nn
 
 import xinc_pl.canvas.tallies
-from xinc_pl.canvas import Canvas, dissect, stream_statistics
-from xinc_pl.canvas.canvas import LayerCanvas
+from xinc_pl.canvas import Canvas, LayerCanvas, dissect, stream_statistics
 from xinc_pl.canvas.statistics import LayerStatistics
 from xinc_pl.models import ffn_from_released, nerv_from_released
 

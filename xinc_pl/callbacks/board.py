@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
-from xinc_pl.canvas import Canvas, Convention, LayerStatistics, dissect
+from xinc_pl.canvas import Canvas, Convention, LayerStatistics, as_image, dissect
 from xinc_pl.frames import Frame
 
 
@@ -39,10 +39,7 @@ class DissectedFrame:
     @cached_property
     def reconstruction(self) -> Tensor:
         """What the network makes of the frame: float32 (3, H, W) in [0, 1], on the CPU."""
-        output = self.canvas.output.detach().float().cpu()
-        height, width = self.frame.size
-        image = output.reshape(-1, height, width) if output.ndim == 4 else output.reshape(height * width, -1).T
-        return image.reshape(-1, height, width).clamp(0, 1)
+        return as_image(self.canvas.output, self.frame.size).float().cpu().clamp(0, 1)
 
     @cached_property
     def psnr(self) -> float | None:

@@ -15,142 +15,9 @@ from xinc_pl.canvas.chain import read_chain
 from xinc_pl.canvas.effect import effect_rules
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.folding import folded
+from xinc_pl.canvas.layer_canvas import LayerCanvas
 from xinc_pl.canvas.recording import Call, record, uncompiled, undisturbed
 from xinc_pl.canvas.rules import CONVENTIONS, MAX_COMPLETENESS_ERROR, ContributionRule, Convention, rule_for
-from xinc_pl.canvas.statistics import LayerStatistics
-from xinc_pl.canvas.streaming import Partitions, check_same_layer, stream_layers
-
-
-class LayerCanvas:
-    """The contribution maps of one layer's neurons.
-
-    Attributes:
-        name: The layer's name.
-        neuron_shape: A neuron's index runs over these axes, the last one fastest: (inputs,) for a linear layer,
-            (input channels, output channels) for a convolution.
-        size: Height H and width W of a map.
-        sample: int64, the neurons that statistics are about: all, or a fixed sample of them (``max_neurons``).
-        completeness_error: Largest difference between what all contributions add up to (through the layer's
-            activation) and what the next layer really received, over the largest magnitude of the latter. For the
-            convention ``effect``, the residual of linearity on some neurons.
-    """
-
-    def __init__(self, rule: ContributionRule, sample: Tensor | None = None) -> None:
-        self._rule = rule
-        self.sample = rule.all_neurons().cpu() if sample is None else sample
-        self.name = rule.layer.name
-        self.neuron_shape = rule.neuron_shape
-        self.size = rule.size
-        self.completeness_error = rule.completeness_error()
-
-    def __repr__(self) -> str:
-        return f"LayerCanvas({self.name!r}, {self.num_neurons} neurons, {self.size[0]}x{self.size[1]})"
-
-    @property
-    def num_neurons(self) -> int:
-        """How many neurons the layer has."""
-        return self._rule.num_neurons
-
-    def maps(self, neurons: Sequence[int] | Tensor | None = None, per_output: bool = False) -> Tensor:
-        """Signed contribution maps, on the network's device.
-
-        Args:
-            neurons: Indices of the neurons, in any order; all of them by default.
-            per_output: Keep what each neuron adds to each output apart.
-
-        Returns:
-            Float32 (n, H, W), or (n, C, H, W) per output.
-
-        Raises:
-            ValueError: There is no such neuron.
-        """
-        indices = self._indices(neurons)
-        with undisturbed(_NO_NETWORK):
-            if per_output:
-                return self._rule.per_output(indices).float()
-            maps = torch.empty(len(indices), *self.size, device=indices.device)
-            places = torch.empty(self.num_neurons, dtype=torch.int64, device=indices.device)
-            places[indices] = torch.arange(len(indices), device=indices.device)
-            for group in self._rule.groups(indices):
-                for part in group.parts():
-                    maps[places[part]] = group.spread(group.signed(part))
-        return maps
-
-    def magnitudes(self, neurons: Sequence[int] | Tensor | None = None) -> Tensor:
-        """Absolute values of ``maps``, which all statistics use: float32 (n, H, W)."""
-        magnitudes = list(self.stream(neurons))
-        order = torch.cat([part for part, _ in magnitudes]).argsort()
-        ranks = self._indices(neurons).argsort().argsort()
-        return torch.cat([maps for _, maps in magnitudes])[order][ranks]
-
-    def stream(self, neurons: Sequence[int] | Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go through the magnitudes of neurons in bounded memory.
-
-        Yields:
-            Neurons, int64 (n,), and their magnitudes, float32 (n, H, W). Every neuron comes once, in no fixed order.
-        """
-        for group in self._rule.groups(self._indices(neurons)):
-            for part in group.parts():
-                with undisturbed(_NO_NETWORK):
-                    magnitudes = group.spread(group.magnitudes(part))
-                yield part, magnitudes
-
-    def statistics(self, partitions: Partitions | None = None, mass: Sequence[float] = (0.1, 0.5)) -> LayerStatistics:
-        """Statistics over all neurons of the layer (of its ``sample``), in two streamed passes.
-
-        Args:
-            partitions: By name, a label per pixel, integers 0 to K - 1 (H, W), or masks bool (K, H, W), which may
-                overlap.
-            mass: For which shares x of the whole a threshold is wanted.
-
-        Raises:
-            ValueError: A partition does not fit the maps, has negative labels or gaps; a mass is not within (0, 1).
-        """
-        with undisturbed(_NO_NETWORK):
-            return stream_layers([self._rule], self.sample, [partitions or {}], mass)[0]
-
-    def _indices(self, neurons: Sequence[int] | Tensor | None) -> Tensor:
-        device = self._rule.layer.weight.device
-        if neurons is None:
-            return torch.arange(self.num_neurons, device=device)
-        indices = torch.as_tensor(neurons, dtype=torch.int64, device=device).reshape(-1)
-        if not len(indices):
-            raise ValueError(f"{self.name}: no neurons were asked for; give at least one index")
-        if int(indices.min()) < 0 or int(indices.max()) >= self.num_neurons:
-            raise ValueError(f"{self.name} has neurons 0 to {self.num_neurons - 1}; got {indices.tolist()}")
-        if len(indices.unique()) != len(indices):
-            raise ValueError(f"{self.name}: a neuron was asked for twice in {indices.tolist()}")
-        return indices
-
-
-def stream_statistics(
-    canvases: Sequence[LayerCanvas],
-    partitions: Sequence[Partitions] | None = None,
-    mass: Sequence[float] = (0.1, 0.5),
-) -> list[LayerStatistics]:
-    """Statistics of one layer on consecutive frames of a video, in lock-step.
-
-    The same as ``statistics`` of each canvas, and ``change`` against the frame before, without ever holding the maps
-    of a frame.
-
-    Args:
-        canvases: The layer's canvas on each frame.
-        partitions: Of each frame.
-        mass: For which shares x of the whole a threshold is wanted.
-
-    Raises:
-        ValueError: The canvases are of different layers, weights or samples; otherwise as ``statistics``.
-    """
-    if not canvases:
-        raise ValueError("no canvases were given; give that of at least one frame")
-    rules = [canvas._rule for canvas in canvases]
-    check_same_layer(rules)
-    if not all(torch.equal(canvas.sample, canvases[0].sample) for canvas in canvases[1:]):
-        raise ValueError(f"the canvases of {canvases[0].name} have different samples of neurons; use one seed for all")
-    if partitions is not None and len(partitions) != len(canvases):
-        raise ValueError(f"there are {len(canvases)} canvases, but partitions for {len(partitions)} of them")
-    with undisturbed(_NO_NETWORK):
-        return stream_layers(rules, canvases[0].sample, [{}] * len(rules) if partitions is None else partitions, mass)
 
 
 class Canvas(Mapping[str, LayerCanvas]):
@@ -256,7 +123,6 @@ def dissect(
     return Canvas(layers, image.detach(), skipped, convention)
 
 
-_NO_NETWORK = nn.Identity()
 _MAX_SLOW_NEURONS = 512
 
 

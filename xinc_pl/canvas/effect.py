@@ -25,6 +25,7 @@ from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layer import Layer
 from xinc_pl.canvas.linear import input_by_pixel
 from xinc_pl.canvas.recording import Call
+from xinc_pl.canvas.rest import Rest, as_image, with_kept_parameters
 from xinc_pl.canvas.rules import MAX_COMPLETENESS_ERROR, ContributionRule, MapGroup
 from xinc_pl.canvas.steps import StepKind
 
@@ -32,103 +33,6 @@ _NUM_CHECKED = 32
 """Neurons whose maps are added up for the self-check."""
 _BATCHING = 16
 """Convolutions are quicker on batches: maps may take so many times the usual memory."""
-_STOP_GRADIENTS = ("detach", "detach_", "data")
-
-
-class Rest:
-    """The rest of a recorded network, as a function of one call's output.
-
-    Args:
-        calls: The recording.
-        position: Of the call.
-        result: The network's output.
-
-    Raises:
-        DissectionError: A tensor from elsewhere is changed in place by what comes from the call: what it held before
-            was not recorded.
-    """
-
-    def __init__(self, calls: Sequence[Call], position: int, result: Tensor) -> None:
-        self.start = calls[position].outputs[0]
-        self.result = result
-        reached = {id(self.start)}
-        self.calls = []
-        for call in calls[position + 1 :]:
-            if any(id(tensor) in reached for tensor in call.tensors()):
-                changed = {id(tensor) for tensor in call.tensors()} & set(map(id, call.outputs))
-                if changed - reached:
-                    raise DissectionError(
-                        f"{call.name!r} in {call.module or 'the network'} changes a tensor in place that does not come "
-                        "from the layer, so that it cannot be repeated; use the function that returns a new tensor"
-                    )
-                reached.update(map(id, call.outputs))
-                self.calls.append(call)
-
-    def __call__(self, output: Tensor) -> Tensor:
-        """The network's output, had the call returned ``output``."""
-        values: dict[int, Tensor] = {id(self.start): output.clone()}  # a clone: what follows may work in place
-
-        def replaced(argument: Any) -> Any:  # noqa: ANN401 - any argument of a function
-            if isinstance(argument, (tuple, list)):
-                return type(argument)(map(replaced, argument))
-            return values.get(id(argument), argument) if isinstance(argument, Tensor) else argument
-
-        for call in self.calls:
-            if call.name in _STOP_GRADIENTS:  # which is about training: the values pass
-                result = replaced(call.args[0])
-            else:
-                result = call.function(*map(replaced, call.args), **{k: replaced(v) for k, v in call.kwargs.items()})
-            parts = result if isinstance(result, (tuple, list)) else (result,)
-            tensors = [part for part in parts if isinstance(part, Tensor)]
-            values.update(zip(map(id, call.outputs), tensors, strict=True))
-        return values[id(self.result)]
-
-
-def with_kept_parameters(calls: Sequence[Call]) -> list[Call]:
-    """The same calls on copies of parameters and buffers, which the next training step does not change."""
-    copies: dict[int, Tensor] = {}
-    computed = {id(tensor) for call in calls for tensor in call.outputs}
-    given = [tensor for call in calls for tensor in call.tensors() if id(tensor) not in computed]
-    memory = {tensor.untyped_storage().data_ptr() for tensor in given} - {0}
-
-    def kept(argument: Any) -> Any:  # noqa: ANN401 - any argument of a function
-        if isinstance(argument, Tensor):
-            # A transposed parameter, say, was computed, but shares its memory.
-            if id(argument) in computed and argument.untyped_storage().data_ptr() not in memory:
-                return argument
-            if id(argument) not in copies:
-                copies[id(argument)] = argument.detach().clone()
-            return copies[id(argument)]
-        if isinstance(argument, (tuple, list)):
-            return type(argument)(map(kept, argument))
-        return argument
-
-    return [
-        Call(
-            call.function,
-            tuple(map(kept, call.args)),
-            {k: kept(v) for k, v in call.kwargs.items()},
-            call.outputs,
-            call.module,
-        )
-        for call in calls
-    ]
-
-
-def as_image(output: Tensor, size: tuple[int, int]) -> Tensor:
-    """A network's output (1, C, H, W), or pixels by channels in any shape (..., C), as (C, H, W).
-
-    Raises:
-        DissectionError: It has another number of pixels.
-    """
-    if output.ndim == 4 and tuple(output.shape[-2:]) == tuple(size) and len(output) == 1:
-        return output[0]
-    pixels = output.reshape(-1, output.shape[-1])
-    if len(pixels) != size[0] * size[1]:
-        raise DissectionError(
-            f"the network's output has shape {tuple(output.shape)}, which is no image of {size[0]}x{size[1]} pixels"
-        )
-    return pixels.T.reshape(-1, *size)
 
 
 class EffectRule(ContributionRule):

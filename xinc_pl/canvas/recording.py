@@ -115,11 +115,12 @@ def record(network: nn.Module, inputs: Tensor) -> tuple[Any, list[Call]]:
 
 
 @contextmanager
-def undisturbed(network: nn.Module) -> Iterator[None]:
+def undisturbed(network: nn.Module | None = None) -> Iterator[None]:
     """Evaluation mode, no gradients, no autocast, full float32 precision: and everything back as it was after.
 
     Restores each module's mode, the random state of torch, and the TF32 switches, also after an exception.
     """
+    network = nn.Module() if network is None else network
     modes = [(module, module.training) for module in network.modules()]
     devices = sorted({parameter.device.index for parameter in network.parameters() if parameter.device.type == "cuda"})
     with (
