@@ -2,6 +2,7 @@
 
 python benchmarks/training.py quality [--video FOLDER_OR_FILE]   PSNR and seconds of full runs
 python benchmarks/training.py overhead                           Lightning over a bare loop, same bits
+python benchmarks/training.py bits                               the weights with and without ContributionCanvas
 python benchmarks/training.py options                            what channels_last, remembered features, bf16 bring
 """
 
@@ -9,16 +10,18 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from xinc_pl import FFN, Collage, Image, ImageINR, NeRV, Video, VideoINR
-from xinc_pl.callbacks import LastCheckpoint
+from xinc_pl import FFN, Collage, ContributionCanvas, Image, ImageINR, NeRV, Video, VideoINR
+from xinc_pl.callbacks import DissectedFrame, LastCheckpoint, Outputs
 from xinc_pl.data import FramesDataModule
 from xinc_pl.frames import frame_time, pixel_coordinates
 from xinc_pl.training import INRModule
@@ -176,6 +179,32 @@ def quality(video: str | None) -> None:
         print(f"NeRV, {name}, PSNR in dB by epoch: {curve}; {watch.seconds:.0f} s")
 
 
+class Failing(ContributionCanvas):
+    """Dissects, and then fails."""
+
+    def analyse(self, frames: Sequence[DissectedFrame], layers: Sequence[str], outputs: Outputs) -> None:
+        """Do the work, and raise."""
+        super().analyse(frames, layers, outputs)
+        raise RuntimeError("as it was told to")
+
+
+def bits(epochs: int = 20) -> None:
+    """Whether weights end bit-identical without ContributionCanvas, with it, and with one that raises."""
+    weights = {}
+    clip = Collage(SIZE)
+    for name, callback in {"without": None, "with": ContributionCanvas(), "failing": Failing()}.items():
+        module = new_nerv()
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            callbacks = [] if callback is None else [callback]
+            settings: dict[str, Any] = {"accelerator": "cpu", "enable_model_summary": False, "num_sanity_val_steps": 0}
+            trainer = Trainer(max_epochs=epochs, logger=TensorBoardLogger(folder), callbacks=callbacks, **settings)
+            trainer.fit(module, clip)
+        weights[name] = torch.cat([parameter.detach().reshape(-1) for parameter in module.parameters()])
+    for name in ("with", "failing"):
+        print(f"NeRV, {epochs} epochs, {name}: bit-identical {torch.equal(weights['without'], weights[name])}")
+
+
 def options(seeds: int, epochs: int) -> None:
     """What each option costs in PSNR and brings in time."""
     clip, image = Collage(SIZE), Image("astronaut", SIZE)
@@ -207,7 +236,7 @@ def _forget(encoding: torch.nn.Module, inputs: object) -> None:
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("quality", "overhead", "options"))
+    parser.add_argument("what", choices=("quality", "overhead", "bits", "options"))
     parser.add_argument("--video", help="a folder of frames or a video file, for `quality`")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=2)
@@ -220,6 +249,8 @@ def main() -> None:
             quality(arguments.video)
         case "overhead":
             overhead(arguments.rounds)
+        case "bits":
+            bits()
         case "options":
             options(arguments.seeds, arguments.epochs)
 
