@@ -144,6 +144,7 @@ def test_frames_are_selected_by_index(tmp_path: Path) -> None:
         ({"layers": ["blocc"]}, ["blocc", "block_1, block_2, head"]),
         ({"frames": [9]}, ["no frame 9", "0 to 3"]),
         ({"network": "missing"}, ["no submodule 'missing'", "network"]),
+        ({"network": max}, ["builtin_function", "torch.nn.Module"]),
     ],
 )
 def test_what_does_not_exist_is_found_before_the_first_step(

@@ -3,7 +3,7 @@
 import re
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,7 +50,8 @@ class XINCCallback(Callback, ABC):
         frames: list[int] | list[Frame] | None = None,
         layers: list[str] | None = None,
         convention: Convention = "paper",
-        network: str | nn.Module | None = None,
+        # A module, but typed so, because the command line's help would list every known subclass of nn.Module.
+        network: str | Callable[..., Any] | None = None,
         seed: int = 0,
         on_error: Literal["warn", "raise"] = "warn",
         name: str | None = None,

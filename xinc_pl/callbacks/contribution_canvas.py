@@ -1,18 +1,16 @@
 """The canvas itself, layer by layer."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor, nn
+from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import canvas_sample
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.board import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
-from xinc_pl.canvas import Convention
-from xinc_pl.frames import Frame
 
 
 class ContributionCanvas(XINCCallback):
@@ -25,34 +23,11 @@ class ContributionCanvas(XINCCallback):
 
     Args:
         num_neurons: How many neurons of each layer to show.
-        at_epochs: Dissect after these epochs; 0 is before the first step. The end of the training is always
-            dissected.
-        every_n_epochs: Dissect after every so many epochs as well.
-        frames: Indices of the frames to dissect, or, in code, Frames. The first one by default.
-        layers: Names of the layers to look at. All by default.
-        convention: ``paper``; ``released`` for the formulas of the authors' code; or ``effect`` for how the output
-            moves, to first order, when the neuron's term is taken away (slower, and true to what removing it does).
-        network: The network: a module, or its path within the LightningModule. By default the LightningModule is
-            asked (``xinc_network()``).
-        seed: Decides which neurons are shown.
-        on_error: When an analysis fails during the training: ``warn`` and go on, or ``raise``.
-        name: What tags and files are called; ``contribution_canvas`` by default.
+        **kwargs: When to dissect, what, and how, as for every ``XINCCallback``.
     """
 
-    def __init__(
-        self,
-        num_neurons: int = 16,
-        at_epochs: Sequence[int] = (0, 1, 3, 10, 30, 100, 300, 1000),
-        every_n_epochs: int | None = None,
-        frames: list[int] | list[Frame] | None = None,
-        layers: list[str] | None = None,
-        convention: Convention = "paper",
-        network: str | nn.Module | None = None,
-        seed: int = 0,
-        on_error: Literal["warn", "raise"] = "warn",
-        name: str | None = None,
-    ) -> None:
-        super().__init__(at_epochs, every_n_epochs, frames, layers, convention, network, seed, on_error, name)
+    def __init__(self, num_neurons: int = 16, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
+        super().__init__(**kwargs)
         if not 1 <= num_neurons <= 100:
             raise ValueError(f"ContributionCanvas: num_neurons is {num_neurons}; it must be from 1 to 100")
         self.num_neurons = num_neurons

@@ -1,6 +1,6 @@
 """Where a callback finds the network and the frames, in any Lightning project."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -16,7 +16,9 @@ _THREE_WAYS = """{name} does not know the {what} to dissect. Tell it in one of t
   3. a method of the datamodule:      def {method} -> {type}"""
 
 
-def find_network(name: str, network: nn.Module | str | None, trainer: Trainer, module: LightningModule) -> nn.Module:
+def find_network(
+    name: str, network: Callable[..., Any] | str | None, trainer: Trainer, module: LightningModule
+) -> nn.Module:
     """The network: the callback's argument, else ``module.xinc_network()``, else ``datamodule.xinc_network()``.
 
     Args:
@@ -36,8 +38,12 @@ def find_network(name: str, network: nn.Module | str | None, trainer: Trainer, m
             raise MisconfigurationException(
                 f"{name}: {type(module).__name__} has no submodule {network!r}; it has {children}"
             ) from None
-    if network is not None:
+    if isinstance(network, nn.Module):
         return network
+    if network is not None:
+        raise MisconfigurationException(
+            f"{name}: network is of type {type(network).__name__}; give a torch.nn.Module, or the path of one"
+        )
     found = _ask((module, _datamodule(trainer)), "xinc_network")
     if not isinstance(found, nn.Module):
         raise MisconfigurationException(

@@ -17,7 +17,7 @@ class Image(FramesDataModule):
         steps_per_epoch: Training steps that make up one epoch.
     """
 
-    def __init__(self, image: str = "astronaut", size: Size = (128, 256), steps_per_epoch: int = 10) -> None:
+    def __init__(self, image: str = "chelsea", size: Size = (128, 256), steps_per_epoch: int = 10) -> None:
         if steps_per_epoch < 1:
             raise ValueError(f"Image: steps_per_epoch is {steps_per_epoch}; it must be at least 1")
         super().__init__(size, num_frames=1, batch_size=1, repeats=steps_per_epoch, seed=0)
