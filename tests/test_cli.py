@@ -105,6 +105,11 @@ def test_a_video_of_ones_own(tmp_path: Path) -> None:
     assert list(Path("lightning_logs").rglob("last.ckpt"))
 
 
+def test_somebody_elses_data_are_prepared_and_set_up_once() -> None:
+    callbacks = ["--trainer.callbacks", "LastCheckpoint"]
+    fit("nerv", "--data", "tiny.Careful", *callbacks)
+
+
 @pytest.mark.parametrize("loss", ["L1Loss", "L1SSIMLoss", "torch.nn.HuberLoss"])
 def test_other_losses(loss: str) -> None:
     assert fit("nerv", "--model.loss", loss).is_dir()

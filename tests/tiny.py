@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
@@ -72,6 +72,29 @@ class Probe(XINCCallback):
         self.seen = list(frames)
         self.layers_seen = list(layers)
         outputs.scalars(layers[0], {"probe": float(frames[0].canvas[layers[0]].num_neurons)}, frames[0].frame.index)
+
+
+class Careful(LightningDataModule):
+    """Somebody else's datamodule: it has to be prepared, and does not like to be set up twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size, self.num_frames = SIZE, 4
+        self.calls: list[str] = []
+        self.clip = tiny_clip()
+
+    def prepare_data(self) -> None:
+        """Note it."""
+        self.calls.append("prepare_data")
+
+    def setup(self, stage: str) -> None:
+        """Note it; insist on the order."""
+        self.calls.append("setup")
+        assert self.calls == ["prepare_data", "setup"]
+
+    def train_dataloader(self) -> object:
+        """Those of the clip."""
+        return self.clip.train_dataloader()
 
 
 class Foreign(LightningModule):

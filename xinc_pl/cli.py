@@ -24,6 +24,7 @@ import xinc_pl.models
 import xinc_pl.training
 from xinc_pl.callbacks import ReconstructionWriter, RunSummary, XINCCallback
 from xinc_pl.callbacks.outputs import callbacks_of, is_rehearsal, tensorboard_loggers
+from xinc_pl.data import FramesDataModule
 from xinc_pl.training import NonFiniteLossError
 
 _LINKS = {
@@ -126,8 +127,9 @@ class XINCCommandLine(LightningCLI):
         try:
             super().instantiate_classes()
             self._warn_of_overruled_values()
-            if self.datamodule is not None and self.subcommand is not None:
-                self.datamodule.setup(self.subcommand)  # finds what is wrong with the data
+            if isinstance(self.datamodule, FramesDataModule):
+                # Finds what is wrong with the data. It keeps its frames; another datamodule might load them twice.
+                _ = self.datamodule.frames
         except (ValueError, MisconfigurationException) as error:
             give_up(error)
 
