@@ -122,20 +122,20 @@ class XINCCallback(Callback, ABC):
         """Dissect before the first step, unless the run is resumed."""
         del pl_module
         if trainer.global_step == 0 and self.schedule.is_due(0):
-            self._take_turn(trainer, "start", 0)
+            self._take_turn(trainer, "start", 0, trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Dissect after the epochs of the schedule and after the last one."""
         del pl_module
         epoch = trainer.current_epoch + 1
         if self._is_due_after(epoch, trainer):
-            self._take_turn(trainer, "epoch_end", epoch)
+            self._take_turn(trainer, "epoch_end", epoch, trainer.global_step)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Dissect the finished network where the training has ended before its time."""
         del pl_module
         if self._is_due_at_end(trainer):
-            self._take_turn(trainer, "end", trainer.current_epoch)
+            self._take_turn(trainer, "end", trainer.current_epoch, trainer.global_step)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say once more what has failed."""
@@ -150,8 +150,8 @@ class XINCCallback(Callback, ABC):
         """Dissect a finished run, in ``trainer.validate``."""
         del pl_module
         if trainer.state.fn == TrainerFn.VALIDATING:
-            epoch, _ = self._checkpoint_time or (trainer.current_epoch, trainer.global_step)
-            self._take_turn(trainer, "validate", epoch)
+            epoch, step = self._checkpoint_time or (trainer.current_epoch, trainer.global_step)
+            self._take_turn(trainer, "validate", epoch, step)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Note when in its training the checkpoint was written: ``trainer.validate`` does not tell."""
@@ -173,16 +173,13 @@ class XINCCallback(Callback, ABC):
             return {id(callback) for callback in callbacks if callback._is_due_at_end(trainer)}
         return {id(callback) for callback in callbacks if callback._is_due_after(epoch, trainer)}
 
-    def _take_turn(self, trainer: Trainer, hook: str, epoch: int) -> None:
+    def _take_turn(self, trainer: Trainer, hook: str, epoch: int, step: int) -> None:
         """Analyse, on the first process only; nothing here waits for another."""
-        step = trainer.global_step
         due = self._due(trainer, hook, epoch)
         self._last_step = step
         board = board_of(trainer)
         if not trainer.is_global_zero or board.directory is None:  # None in fast_dev_run: nothing is to be written
             return
-        if hook == "validate" and self._checkpoint_time:
-            step = self._checkpoint_time[1]
         with board.turn(id(self), due, (hook, step)), preserved_random_state():
             try:
                 self._analyse(trainer, board, epoch, step)

@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
 from xinc_pl.canvas import Canvas, Convention, LayerStatistics, as_image, dissect
 from xinc_pl.frames import Frame
+from xinc_pl.training.metrics import psnr_from_mse
 
 
 class DissectedFrame:
@@ -47,7 +47,7 @@ class DissectedFrame:
         if self.frame.target is None:
             return None
         error = (self.reconstruction - self.frame.target.float().cpu()).double().square().mean()
-        return float(-10 * torch.log10(error))
+        return float(psnr_from_mse(error))
 
     def statistics(self, layer: str) -> LayerStatistics:
         """Statistics of one layer."""

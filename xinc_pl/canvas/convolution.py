@@ -115,12 +115,10 @@ class ConvolutionRule(ContributionRule):
 
     def kernel_outputs(self, neurons: Tensor, with_bias: bool = True) -> Tensor:
         """Z of kernels ``neurons``: (n, h, w)."""
-        channel, output = neurons // self.neuron_shape[1], neurons % self.neuron_shape[1]
-        layer = self.layer
-        bias = None if layer.bias is None or not with_bias else layer.bias[output] / self.neuron_shape[0]
-        options = {**layer.options, "groups": len(neurons)}
-        outputs: Tensor = layer.function(layer.input[:, channel], kernel_weights(layer, neurons), bias, **options)
-        return outputs[0]
+        bias = self.layer.bias if with_bias else None
+        if bias is not None:
+            bias = bias[neurons % self.neuron_shape[1]] / self.neuron_shape[0]
+        return kernel_outputs(self.layer, neurons, bias)[0]
 
     def _group(self, neurons: Tensor, phase: int) -> MapGroup:
         """Kernels of one pixel-shuffle phase."""
@@ -238,6 +236,14 @@ def kernel_weights(layer: Layer, neurons: Tensor) -> Tensor:
     if layer.function is F.conv_transpose2d:
         return layer.weight[channel, output][:, None]
     return layer.weight[output, channel][:, None]
+
+
+def kernel_outputs(layer: Layer, neurons: Tensor, bias: Tensor | None = None) -> Tensor:
+    """What kernels ``neurons`` (n,) make of their input channels, plus ``bias`` (n,): (B, n, h, w)."""
+    channel = neurons // kernel_shape(layer)[1]
+    options = {**layer.options, "groups": len(neurons)}
+    outputs: Tensor = layer.function(layer.input[:, channel], kernel_weights(layer, neurons), bias, **options)
+    return outputs
 
 
 def check_supported(layer: Layer) -> None:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xinc_pl.canvas.chain import Chain, layers_leading_to, read_chain
-from xinc_pl.canvas.convolution import ConvolutionRule, check_supported, kernel_shape, kernel_weights
+from xinc_pl.canvas.convolution import ConvolutionRule, check_supported, kernel_outputs, kernel_shape
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layer import Layer
 from xinc_pl.canvas.linear import input_by_pixel
@@ -309,12 +309,10 @@ def _rule_anywhere(layer: Layer, size: tuple[int, int], rest: Rest) -> EffectRul
 
 def _kernel_directions(layer: Layer, output: Tensor, neurons: Tensor) -> Tensor:
     """x_i * w_io on channel o, zero on the others: (n, B, C_out, h, w)."""
-    num_outputs = kernel_shape(layer)[1]
-    channel, target = neurons // num_outputs, neurons % num_outputs
-    options = {**layer.options, "groups": len(neurons)}
-    outputs = layer.function(layer.input[:, channel], kernel_weights(layer, neurons), None, **options)
+    target = neurons % kernel_shape(layer)[1]
     directions = output.new_zeros(len(neurons), *output.shape)
-    directions[torch.arange(len(neurons), device=neurons.device), :, target] = outputs.transpose(0, 1)
+    places = torch.arange(len(neurons), device=neurons.device)
+    directions[places, :, target] = kernel_outputs(layer, neurons).transpose(0, 1)
     return directions
 
 

@@ -1,12 +1,12 @@
 """The canvas of one layer: its neurons' contribution maps, made when they are asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from xinc_pl.canvas.recording import undisturbed
-from xinc_pl.canvas.rules import ContributionRule
+from xinc_pl.canvas.rules import ContributionRule, MapGroup
 from xinc_pl.canvas.statistics import LayerStatistics
 from xinc_pl.canvas.streaming import Partitions, check_same_layer, stream_layers
 
@@ -58,20 +58,13 @@ class LayerCanvas:
         with undisturbed():
             if per_output:
                 return self._rule.per_output(indices).float()
-            maps = torch.empty(len(indices), *self.size, device=indices.device)
-            places = torch.empty(self.num_neurons, dtype=torch.int64, device=indices.device)
-            places[indices] = torch.arange(len(indices), device=indices.device)
-            for group in self._rule.groups(indices):
-                for part in group.parts():
-                    maps[places[part]] = group.spread(group.signed(part))
-        return maps
+            return self._collect(indices, lambda group, part: group.signed(part))
 
     def magnitudes(self, neurons: Sequence[int] | Tensor | None = None) -> Tensor:
         """Absolute values of ``maps``, which all statistics use: float32 (n, H, W)."""
-        magnitudes = list(self.stream(neurons))
-        order = torch.cat([part for part, _ in magnitudes]).argsort()
-        ranks = self._indices(neurons).argsort().argsort()
-        return torch.cat([maps for _, maps in magnitudes])[order][ranks]
+        indices = self._indices(neurons)
+        with undisturbed():
+            return self._collect(indices, MapGroup.magnitudes)
 
     def stream(self, neurons: Sequence[int] | Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Go through the magnitudes of neurons in bounded memory.
@@ -98,6 +91,16 @@ class LayerCanvas:
         """
         with undisturbed():
             return stream_layers([self._rule], self.sample, [partitions or {}], mass)[0]
+
+    def _collect(self, indices: Tensor, make: Callable[[MapGroup, Tensor], Tensor]) -> Tensor:
+        """What ``make`` gives for neurons ``indices``, in their order, over the whole image: (n, H, W)."""
+        maps = torch.empty(len(indices), *self.size, device=indices.device)
+        places = torch.empty(self.num_neurons, dtype=torch.int64, device=indices.device)
+        places[indices] = torch.arange(len(indices), device=indices.device)
+        for group in self._rule.groups(indices):
+            for part in group.parts():
+                maps[places[part]] = group.spread(make(group, part))
+        return maps
 
     def _indices(self, neurons: Sequence[int] | Tensor | None) -> Tensor:
         device = self._rule.layer.weight.device

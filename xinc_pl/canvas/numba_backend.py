@@ -11,7 +11,7 @@ from xinc_pl.canvas import compiled_tallies
 from xinc_pl.canvas.backends import Backend, Found, MapSums
 from xinc_pl.canvas.bins import SHIFT
 from xinc_pl.canvas.compiled import Array, apply_separable
-from xinc_pl.canvas.partition import Clusters
+from xinc_pl.canvas.partition import Clusters, joined
 
 if TYPE_CHECKING:
     from xinc_pl.canvas.weights import GroupWeights
@@ -90,14 +90,10 @@ class NumbaBackend(Backend):
 
     def membership(self, weights: "GroupWeights", clusters: Sequence[Clusters]) -> Callable[[Tensor], Tensor]:
         """By sparse sums of several neurons at a time."""
-        offsets = np.cumsum([0] + [len(each.areas) for each in clusters])
-        numbers = np.concatenate(
-            [each.cluster.numpy() + offset for each, offset in zip(clusters, offsets, strict=False)]
-        )
-        pixels = np.concatenate([each.pixel.numpy() for each in clusters])
-        num_cells, num_clusters = weights.shape[0] * weights.shape[1], int(offsets[-1])
+        together = joined(clusters)
+        num_cells, num_clusters = weights.shape[0] * weights.shape[1], len(together.areas)
         starts, members, counts = compiled_tallies.build_membership(
-            weights.cell_of_pixel().numpy(), numbers, pixels, num_cells, num_clusters
+            weights.cell_of_pixel().numpy(), together.cluster.numpy(), together.pixel.numpy(), num_cells, num_clusters
         )
 
         def sums(magnitudes: Tensor) -> Tensor:

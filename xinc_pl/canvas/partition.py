@@ -1,5 +1,6 @@
 """Groups of pixels, checked and brought to one form."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,16 @@ class Clusters:
     cluster: Tensor
     pixel: Tensor
     areas: Tensor
+
+
+def joined(partitions: Sequence[Clusters]) -> Clusters:
+    """Several partitions as one, the clusters of each numbered after those of the ones before."""
+    starts = torch.tensor([0, *(len(each.areas) for each in partitions)]).cumsum(0).tolist()
+    return Clusters(
+        torch.cat([each.cluster + start for each, start in zip(partitions, starts, strict=False)]),
+        torch.cat([each.pixel for each in partitions]),
+        torch.cat([each.areas for each in partitions]),
+    )
 
 
 def clusters_of(partition: Tensor, name: str, size: tuple[int, int]) -> Clusters:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from xinc_pl.canvas.backends import Backend, Found, MapSums
 from xinc_pl.canvas.bins import LOW_BITS, NUM_BINS, SHIFT, bits_of
-from xinc_pl.canvas.partition import Clusters
+from xinc_pl.canvas.partition import Clusters, joined
 
 if TYPE_CHECKING:
     from xinc_pl.canvas.weights import GroupWeights
@@ -82,17 +82,13 @@ def _membership(weights: "GroupWeights", clusters: Sequence[Clusters]) -> Tensor
     Rows are doubled by blocks of cells, see ``_PIXEL_BLOCKS``.
     """
     num_cells = weights.shape[0] * weights.shape[1]
-    offsets = [0]
-    for each in clusters:
-        offsets.append(offsets[-1] + len(each.areas))
+    together = joined(clusters)
     cell_of_pixel = weights.cell_of_pixel()
-    cluster = torch.cat([each.cluster + offset for each, offset in zip(clusters, offsets, strict=False)])
-    pixel = torch.cat([each.pixel for each in clusters])
-    cell = cell_of_pixel[pixel.to(cell_of_pixel.device)]
-    row = cluster.to(cell.device) * _PIXEL_BLOCKS + cell * _PIXEL_BLOCKS // num_cells
+    cell = cell_of_pixel[together.pixel.to(cell_of_pixel.device)]
+    row = together.cluster.to(cell.device) * _PIXEL_BLOCKS + cell * _PIXEL_BLOCKS // num_cells
     indices = torch.stack([row, cell])
     ones = torch.ones(len(row), dtype=torch.float32, device=cell.device)
-    shape = (offsets[-1] * _PIXEL_BLOCKS, num_cells)
+    shape = (len(together.areas) * _PIXEL_BLOCKS, num_cells)
     matrix = torch.sparse_coo_tensor(indices, ones, shape, check_invariants=False).coalesce()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
