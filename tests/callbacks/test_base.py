@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from tiny import Foreign, Probe, tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer, weights_of
 from torch.utils.data import DataLoader
 
-import xinc_pl.callbacks.board
+import xinc_pl.callbacks.dissected
 from xinc_pl import Frame, VideoINR
 from xinc_pl.callbacks import DissectedFrame, LastCheckpoint, Outputs, XINCCallback
 from xinc_pl.callbacks.board import board_of
@@ -110,17 +110,17 @@ def test_on_error_raise_stops_the_training(tmp_path: Path) -> None:
 
 def test_callbacks_share_one_dissection_and_let_go_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    original = xinc_pl.callbacks.board.dissect
+    original = xinc_pl.callbacks.dissected.dissect
 
     def counting(*args: Any, **kwargs: Any) -> Any:
         calls.append(1)
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(xinc_pl.callbacks.board, "dissect", counting)
+    monkeypatch.setattr(xinc_pl.callbacks.dissected, "dissect", counting)
     first, second = Probe(at_epochs=(0, 1), name="a"), Probe(at_epochs=(1, 2), name="b")
     run = trainer(tmp_path, [first, second], max_epochs=2)
     run.fit(tiny_video(), tiny_clip())
-    assert len(calls) == 2 + 3, "one at each set-up, one at each of the three moments"
+    assert len(calls) == 1 + 3, "one at set-up, one at each of the three moments"
     assert first.seen[0] is second.seen[0]
     assert not board_of(run)._frames
     assert board_of(run).num_dissections == 3

@@ -1,11 +1,12 @@
 """Dissect a network while it trains, in this project or in any other: add one of these to the trainer."""
 
 from xinc_pl.callbacks.base import XINCCallback
-from xinc_pl.callbacks.board import DissectedFrame
 from xinc_pl.callbacks.checkpoint import LastCheckpoint
 from xinc_pl.callbacks.contribution_canvas import ContributionCanvas
+from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.callbacks.reconstruction import ReconstructionWriter
+from xinc_pl.callbacks.request import Request
 from xinc_pl.callbacks.summary import RunSummary
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "LastCheckpoint",
     "Outputs",
     "ReconstructionWriter",
+    "Request",
     "RunSummary",
     "XINCCallback",
 ]

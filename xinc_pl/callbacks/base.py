@@ -3,9 +3,9 @@
 import re
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
@@ -13,8 +13,11 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import nn
 
-from xinc_pl.callbacks.board import Board, DissectedFrame, board_of
+from xinc_pl.callbacks.board import Board, board_of
+from xinc_pl.callbacks.dissected import DissectedFrame
+from xinc_pl.callbacks.guide import Chapter, write_guide
 from xinc_pl.callbacks.outputs import Outputs, callbacks_of, is_rehearsal, tensorboard_loggers
+from xinc_pl.callbacks.request import Request
 from xinc_pl.callbacks.schedule import Schedule
 from xinc_pl.callbacks.sources import find_frames, find_network
 from xinc_pl.canvas import CONVENTIONS, Convention, DissectionError
@@ -25,8 +28,12 @@ from xinc_pl.random_state import preserved_random_state
 class XINCCallback(Callback, ABC):
     """Dissects the network at chosen epochs and logs what it finds.
 
-    A subclass implements ``analyse``. It must not change the network, and needs not care for modes, random state,
-    ranks or failures: the training ends with the same bits with the callback and without it.
+    A subclass implements ``analyse``, and says in ``request`` what it needs to know of whole layers. It must not change
+    the network, and needs not care for modes, random state, ranks or failures: the training ends with the same bits
+    with the callback and without it.
+
+    Attributes:
+        meanings: What each quantity that it logs means, for the page in TensorBoard that explains the tags.
 
     Args:
         at_epochs: Dissect after these epochs; 0 is before the first step. The end of the training is always
@@ -42,6 +49,8 @@ class XINCCallback(Callback, ABC):
         on_error: When an analysis fails during the training: ``warn`` and go on, or ``raise``.
         name: What tags and files are called; the class's name by default.
     """
+
+    meanings: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,
@@ -78,6 +87,7 @@ class XINCCallback(Callback, ABC):
         self._network_wanted = network
         self._network: nn.Module | None = None
         self._frames: tuple[Frame, ...] = ()
+        self._all_layers: tuple[str, ...] = ()
         self._last_step: int | None = None
         self._checkpoint_time: tuple[int, int] | None = None
         self._failures: list[str] = []
@@ -91,6 +101,28 @@ class XINCCallback(Callback, ABC):
             layers: The layers to look at, input side first.
             outputs: Where the results go.
         """
+
+    def request(self) -> Request:
+        """What ``DissectedFrame.statistics`` is to hold. All that are due share one pair of passes over each layer."""
+        return Request()
+
+    def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Curves that belong together: a chart's title, and patterns of ``<layer>/<quantity>``."""
+        del layers
+        return {}
+
+    def choose_frames(self, indices: Sequence[int] | None, num_frames: int | None) -> Sequence[int]:
+        """Which frames to dissect, by index: those of the argument ``frames``, or the first.
+
+        Args:
+            indices: What the user has asked for.
+            num_frames: How many frames there are, if that is known.
+        """
+        del num_frames
+        return (0,) if indices is None else indices
+
+    def conclude(self, outputs: Outputs) -> None:
+        """Sum up, when the training has ended and everything has been analysed. Nothing by default."""
 
     @property
     def state_key(self) -> str:
@@ -107,8 +139,8 @@ class XINCCallback(Callback, ABC):
             return
         self._check_name(trainer)
         self._network = find_network(type(self).__name__, self._network_wanted, trainer, pl_module)
-        self._frames = find_frames(type(self).__name__, self._frames_wanted, trainer, pl_module)
-        self._check_layers(self._network)
+        self._frames = find_frames(type(self).__name__, self._frames_wanted, self.choose_frames, trainer, pl_module)
+        self._all_layers = self._check_layers(self._network, board_of(trainer))
         log_dir = trainer.log_dir  # communicates between processes: every one has to ask
         if trainer.is_global_zero and not is_rehearsal(trainer):
             board_of(trainer).choose_directory(Path(log_dir or trainer.default_root_dir))
@@ -138,8 +170,14 @@ class XINCCallback(Callback, ABC):
             self._take_turn(trainer, "end", trainer.current_epoch, trainer.global_step)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say once more what has failed."""
-        del trainer, pl_module
+        """Sum up; say once more what has failed."""
+        del pl_module
+        board = board_of(trainer)
+        if trainer.is_global_zero and board.directory is not None:
+            outputs = self._outputs(trainer, trainer.current_epoch, trainer.global_step)
+            with board.clock():
+                self._guarded(lambda: self.conclude(outputs), "at the end")
+            outputs.flush()
         if self._failures:
             rank_zero_warn(
                 f"{type(self).__name__} failed at {len(self._failures)} moments of the training; the last time: "
@@ -164,14 +202,14 @@ class XINCCallback(Callback, ABC):
     def _is_due_at_end(self, trainer: Trainer) -> bool:
         return self._last_step != trainer.global_step
 
-    def _due(self, trainer: Trainer, hook: str, epoch: int) -> set[int]:
+    def _due(self, trainer: Trainer, hook: str, epoch: int) -> "list[XINCCallback]":
         """All XINC callbacks of the trainer that have a turn at this moment."""
-        callbacks = [callback for callback in callbacks_of(trainer) if isinstance(callback, XINCCallback)]
+        callbacks = xinc_callbacks_of(trainer)
         if hook == "validate":
-            return {id(callback) for callback in callbacks}
+            return callbacks
         if hook == "end":
-            return {id(callback) for callback in callbacks if callback._is_due_at_end(trainer)}
-        return {id(callback) for callback in callbacks if callback._is_due_after(epoch, trainer)}
+            return [callback for callback in callbacks if callback._is_due_at_end(trainer)]
+        return [callback for callback in callbacks if callback._is_due_after(epoch, trainer)]
 
     def _take_turn(self, trainer: Trainer, hook: str, epoch: int, step: int) -> None:
         """Analyse, on the first process only; nothing here waits for another."""
@@ -180,37 +218,65 @@ class XINCCallback(Callback, ABC):
         board = board_of(trainer)
         if not trainer.is_global_zero or board.directory is None:  # None in fast_dev_run: nothing is to be written
             return
-        with board.turn(id(self), due, (hook, step)), preserved_random_state():
+        with board.turn(id(self), {id(callback) for callback in due}, (hook, step)):
+            self._guarded(lambda: self._analyse(trainer, board, due, epoch, step), f"after epoch {epoch}")
+
+    def _guarded(self, action: Callable[[], None], when: str) -> None:
+        """Do something that may fail without harm to the training, nor to its random state."""
+        with preserved_random_state():
             try:
-                self._analyse(trainer, board, epoch, step)
+                action()
             except Exception as error:
                 if self.on_error == "raise":
                     raise
                 self._failures.append(f"{type(error).__name__}: {error}")
-                rank_zero_warn(
-                    f"{type(self).__name__} failed after epoch {epoch}; the training goes on.\n{traceback.format_exc()}"
-                )
+                rank_zero_warn(f"{type(self).__name__} failed {when}; the training goes on.\n{traceback.format_exc()}")
 
-    def _analyse(self, trainer: Trainer, board: Board, epoch: int, step: int) -> None:
-        assert self._network is not None, "setup comes first"
-        frames = [board.dissected(frame, self._network, self.convention) for frame in self._frames]
-        assert board.directory is not None
-        outputs = Outputs(trainer, self.name, board.directory, epoch, step, several_frames=len(frames) > 1)
-        self.analyse(frames, [name for name in frames[0].canvas if self.layers is None or name in self.layers], outputs)
+    def _analyse(self, trainer: Trainer, board: Board, due: "Sequence[XINCCallback]", epoch: int, step: int) -> None:
+        if not board.guide_is_written:
+            board.guide_is_written = True
+            write_guide(trainer, [callback._chapter() for callback in xinc_callbacks_of(trainer)])
+        frames = [self._dissected(board, frame, due) for frame in self._frames]
+        outputs = self._outputs(trainer, epoch, step)
+        self.analyse(frames, self._layers_among(frames[0].canvas), outputs)
         outputs.flush()
 
+    def _dissected(self, board: Board, frame: Frame, due: "Sequence[XINCCallback]") -> DissectedFrame:
+        """A frame's dissection, shared with the others who look at this frame at this moment."""
+        assert self._network is not None, "setup comes first"
+        same = [
+            other
+            for other in due
+            if other._network is self._network and other.convention == self.convention and frame in other._frames
+        ]
+        request = Request.united(other.request() for other in same)
+        return board.dissected(frame, self._network, self.convention, request)
+
+    def _outputs(self, trainer: Trainer, epoch: int, step: int) -> Outputs:
+        directory = board_of(trainer).directory
+        assert directory is not None, "there is one where anything is to be written"
+        return Outputs(trainer, self.name, directory, epoch, step, several_frames=len(self._frames) > 1)
+
+    def _layers_among(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if self.layers is None or name in self.layers]
+
+    def _chapter(self) -> Chapter:
+        """What the page in TensorBoard tells about this callback."""
+        layers = self._layers_among(self._all_layers)
+        summary = (type(self).__doc__ or "").strip().split("\n")[0]
+        return Chapter(self.name, summary, layers, self.meanings, self.charts(layers))
+
     def _check_name(self, trainer: Trainer) -> None:
-        others = [c for c in callbacks_of(trainer) if isinstance(c, XINCCallback) and c.name == self.name]
+        others = [callback for callback in xinc_callbacks_of(trainer) if callback.name == self.name]
         if len(others) > 1:
             raise MisconfigurationException(
                 f"{len(others)} callbacks are called {self.name!r} and would overwrite each other's pictures; give "
                 f"{type(self).__name__} another name with name=..."
             )
 
-    def _check_layers(self, network: nn.Module) -> None:
-        frame = self._frames[0]
+    def _check_layers(self, network: nn.Module, board: Board) -> tuple[str, ...]:
         try:
-            names = list(DissectedFrame(frame, network, self.convention).canvas)
+            names = board.layer_names(self._frames[0], network, self.convention)
         except (DissectionError, ValueError) as error:
             raise MisconfigurationException(f"{type(self).__name__}: {error}") from error
         unknown = [layer for layer in self.layers or () if layer not in names]
@@ -218,3 +284,9 @@ class XINCCallback(Callback, ABC):
             raise MisconfigurationException(
                 f"{type(self).__name__}: there is no layer {unknown[0]!r} to dissect; there are {', '.join(names)}"
             )
+        return names
+
+
+def xinc_callbacks_of(trainer: Trainer) -> list[XINCCallback]:
+    """A trainer's XINC callbacks, in their order."""
+    return [callback for callback in callbacks_of(trainer) if isinstance(callback, XINCCallback)]

@@ -4,56 +4,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from lightning.pytorch import Trainer
-from torch import Tensor, nn
+from torch import nn
 
-from xinc_pl.canvas import Canvas, Convention, LayerStatistics, as_image, dissect
+from xinc_pl.callbacks.dissected import DissectedFrame, FramePartitions
+from xinc_pl.callbacks.request import Request
+from xinc_pl.canvas import Convention
 from xinc_pl.frames import Frame
-from xinc_pl.training.metrics import psnr_from_mse
 
-
-class DissectedFrame:
-    """A frame and its canvas; everything is computed when it is first asked for, and then kept.
-
-    Args:
-        frame: The frame.
-        network: The network that shows it.
-        convention: The formulas to follow.
-    """
-
-    def __init__(self, frame: Frame, network: nn.Module, convention: Convention) -> None:
-        self.frame = frame
-        self._network = network
-        self._convention: Convention = convention
-        self._statistics: dict[str, LayerStatistics] = {}
-
-    @cached_property
-    def canvas(self) -> Canvas:
-        """The frame's canvas."""
-        return dissect(self._network, self.frame.inputs, size=self.frame.size, convention=self._convention)
-
-    @cached_property
-    def reconstruction(self) -> Tensor:
-        """What the network makes of the frame: float32 (3, H, W) in [0, 1], on the CPU."""
-        return as_image(self.canvas.output, self.frame.size).float().cpu().clamp(0, 1)
-
-    @cached_property
-    def psnr(self) -> float | None:
-        """PSNR of the reconstruction in dB; None without a target."""
-        if self.frame.target is None:
-            return None
-        error = (self.reconstruction - self.frame.target.float().cpu()).double().square().mean()
-        return float(psnr_from_mse(error))
-
-    def statistics(self, layer: str) -> LayerStatistics:
-        """Statistics of one layer."""
-        if layer not in self._statistics:
-            self._statistics[layer] = self.canvas[layer].statistics()
-        return self._statistics[layer]
+_Key = tuple[int, int, Convention]
+"""Frame, network and convention of a dissection."""
 
 
 @dataclass
@@ -64,15 +27,20 @@ class Board:
         directory: Where their files go; None until the first ``setup``.
         num_dissections: At how many moments of the training something was dissected.
         seconds: How long all of it took, drawing and writing included.
+        guide_is_written: Whether the page that explains the tags has been logged.
+        partitions: The frames' partitions.
     """
 
     directory: Path | None = None
     num_dissections: int = 0
     seconds: float = 0.0
+    guide_is_written: bool = False
+    partitions: FramePartitions = field(default_factory=FramePartitions)
+    _layer_names: dict[_Key, tuple[str, ...]] = field(default_factory=dict)
     _known_frames: dict[int, Frame] = field(default_factory=dict)
     _moment: tuple[str, int] | None = None
     _waiting: set[int] = field(default_factory=set)
-    _frames: dict[tuple[int, int, Convention], DissectedFrame] = field(default_factory=dict)
+    _frames: dict[_Key, DissectedFrame] = field(default_factory=dict)
 
     def choose_directory(self, log_dir: Path) -> Path:
         """A folder below ``log_dir`` in which no other run has left files."""
@@ -101,21 +69,50 @@ class Board:
             self._frames.clear()
             self._moment, self._waiting = moment, set(due)
             self.num_dissections += 1
+        try:
+            with self.clock():
+                yield
+        finally:
+            self._waiting.discard(callback)
+            if not self._waiting:
+                self._frames.clear()
+
+    @contextmanager
+    def clock(self) -> Iterator[None]:
+        """Add the time that this takes to ``seconds``."""
         start = time.perf_counter()
         try:
             yield
         finally:
             self.seconds += time.perf_counter() - start
-            self._waiting.discard(callback)
-            if not self._waiting:
-                self._frames.clear()
 
-    def dissected(self, frame: Frame, network: nn.Module, convention: Convention) -> DissectedFrame:
-        """A frame's dissection at the present moment, shared by all who ask for it."""
+    def dissected(
+        self, frame: Frame, network: nn.Module, convention: Convention, request: Request | None = None
+    ) -> DissectedFrame:
+        """A frame's dissection at the present moment, shared by all who ask for it.
+
+        Args:
+            frame: The frame.
+            network: The network that shows it.
+            convention: The formulas to follow.
+            request: What all who will ask for it at this moment want; only the first one's counts.
+        """
         key = (id(frame), id(network), convention)
         if key not in self._frames:
-            self._frames[key] = DissectedFrame(frame, network, convention)
+            self._frames[key] = DissectedFrame(frame, network, convention, request, self.partitions)
         return self._frames[key]
+
+    def layer_names(self, frame: Frame, network: nn.Module, convention: Convention) -> tuple[str, ...]:
+        """Names of the layers that can be dissected, found out once.
+
+        Raises:
+            DissectionError: None can.
+            ValueError: The frame does not fit the network.
+        """
+        key = (id(frame), id(network), convention)
+        if key not in self._layer_names:
+            self._layer_names[key] = tuple(DissectedFrame(frame, network, convention).canvas)
+        return self._layer_names[key]
 
 
 _BOARDS: WeakKeyDictionary[Trainer, Board] = WeakKeyDictionary()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import canvas_sample
 from xinc_pl.callbacks.base import XINCCallback
-from xinc_pl.callbacks.board import DissectedFrame
+from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
 
 

@@ -59,13 +59,19 @@ def find_network(
 
 
 def find_frames(
-    name: str, frames: Sequence[int] | Sequence[Frame] | None, trainer: Trainer, module: LightningModule
+    name: str,
+    frames: Sequence[int] | Sequence[Frame] | None,
+    choose: Callable[[Sequence[int] | None, int | None], Sequence[int]],
+    trainer: Trainer,
+    module: LightningModule,
 ) -> tuple[Frame, ...]:
     """The frames: the callback's argument, else ``xinc_frames(indices)`` of the LightningModule or the datamodule.
 
     Args:
         name: The callback's, for messages.
-        frames: Frames, or indices of frames to ask for; the first one by default.
+        frames: Frames, or indices of frames to ask for.
+        choose: Turns these indices (or None), and the number of frames where it is known (the attribute
+            ``num_frames`` of the LightningModule or the datamodule), into the indices to ask for.
         trainer: Knows the datamodule.
         module: The LightningModule that is trained.
 
@@ -75,9 +81,11 @@ def find_frames(
     given = tuple(frame for frame in frames or () if isinstance(frame, Frame))
     if given:
         return given
-    indices = [int(index) for index in frames or (0,) if not isinstance(index, Frame)]
+    wanted = None if frames is None else [int(index) for index in frames if not isinstance(index, Frame)]
+    sources = (module, _datamodule(trainer))
+    counts = [count for source in sources if isinstance(count := getattr(source, "num_frames", None), int)]
     try:
-        found = _ask((module, _datamodule(trainer)), "xinc_frames", indices)
+        found = _ask(sources, "xinc_frames", list(choose(wanted, counts[0] if counts else None)))
     except (ValueError, IndexError) as error:
         raise MisconfigurationException(f"{name}: {error}") from error
     if not found:

@@ -1,0 +1,119 @@
+"""A frame and its canvas at one moment of the training, shared by all callbacks that are due."""
+
+from collections.abc import Iterable
+from functools import cached_property
+
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from torch import Tensor, nn
+
+from xinc_pl.analysis.partitions import Partition, PartitionUnavailableError, labels_of
+from xinc_pl.callbacks.request import Request
+from xinc_pl.canvas import Canvas, Convention, LayerStatistics, as_image, dissect
+from xinc_pl.frames import Frame
+from xinc_pl.training.metrics import psnr_from_mse
+
+
+class FramePartitions:
+    """The partitions of all frames, each computed once and kept for the whole training."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, Partition], Tensor | Exception] = {}
+        self._frames: dict[int, Frame] = {}
+
+    def labels(self, frame: Frame, partition: Partition) -> Tensor:
+        """The clusters of a partition in a frame, as ``labels_of`` gives them, on the CPU.
+
+        Raises:
+            PartitionUnavailableError: The frame does not allow it.
+            Exception: Whatever went wrong when it was first asked for.
+        """
+        self._frames[id(frame)] = frame  # so that the number stays this frame's
+        key = (id(frame), partition)
+        if key not in self._known:
+            try:
+                self._known[key] = labels_of(partition, frame)
+            except Exception as error:
+                self._known[key] = error
+                if isinstance(error, PartitionUnavailableError):
+                    rank_zero_info(f"The partition {partition.key} is left out: {error}")
+        known = self._known[key]
+        if isinstance(known, Exception):
+            raise known
+        return known
+
+
+class DissectedFrame:
+    """A frame and its canvas; everything is computed when it is first asked for, and then kept.
+
+    Args:
+        frame: The frame.
+        network: The network that shows it.
+        convention: The formulas to follow.
+        request: What all callbacks that share it want to know of whole layers.
+        partitions: Remembers the frames' partitions.
+    """
+
+    def __init__(
+        self,
+        frame: Frame,
+        network: nn.Module,
+        convention: Convention,
+        request: Request | None = None,
+        partitions: FramePartitions | None = None,
+    ) -> None:
+        self.frame = frame
+        self.network = network
+        self.convention: Convention = convention
+        self._request = request or Request()
+        self._partitions = partitions or FramePartitions()
+        self._statistics: dict[str, LayerStatistics] = {}
+
+    @cached_property
+    def canvas(self) -> Canvas:
+        """The frame's canvas."""
+        return dissect(self.network, self.frame.inputs, size=self.frame.size, convention=self.convention)
+
+    @cached_property
+    def reconstruction(self) -> Tensor:
+        """What the network makes of the frame: float32 (3, H, W) in [0, 1], on the CPU."""
+        return as_image(self.canvas.output, self.frame.size).float().cpu().clamp(0, 1)
+
+    @cached_property
+    def psnr(self) -> float | None:
+        """PSNR of the reconstruction in dB; None without a target."""
+        if self.frame.target is None:
+            return None
+        error = (self.reconstruction - self.frame.target.float().cpu()).double().square().mean()
+        return float(psnr_from_mse(error))
+
+    def labels(self, partition: Partition) -> Tensor:
+        """The clusters of a partition in this frame: labels int64 (H, W) or masks bool (K, H, W).
+
+        Raises:
+            PartitionUnavailableError: The frame does not allow it.
+        """
+        return self._partitions.labels(self.frame, partition)
+
+    def available(self, partitions: Iterable[Partition]) -> tuple[Partition, ...]:
+        """Those of some partitions that the frame allows. One that it does not is told of once, in one line."""
+        return tuple(each for each in partitions if self._allows(each))
+
+    def statistics(self, layer: str) -> LayerStatistics:
+        """Statistics of one layer, with all that the callbacks have requested: partitions by their ``key``."""
+        if layer not in self._statistics:
+            # A partition that fails for another reason is the trouble of the callback that asks for its labels.
+            partitions = {}
+            for each in self._request.partitions:
+                try:
+                    partitions[each.key] = self.labels(each)
+                except Exception:  # noqa: S112, BLE001
+                    continue
+            self._statistics[layer] = self.canvas[layer].statistics(partitions, self._request.masses)
+        return self._statistics[layer]
+
+    def _allows(self, partition: Partition) -> bool:
+        try:
+            self.labels(partition)
+        except PartitionUnavailableError:
+            return False
+        return True

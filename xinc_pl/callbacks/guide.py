@@ -1,0 +1,60 @@
+"""What helps to find one's way in TensorBoard: a page that explains every tag, and charts that belong together."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lightning.pytorch import Trainer
+
+from xinc_pl.callbacks.outputs import tensorboard_loggers
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What one callback has to say about itself.
+
+    Args:
+        name: The first part of its tags.
+        summary: What it shows, in one line.
+        layers: The layers that it looks at.
+        meanings: What each quantity means.
+        charts: Curves to show in one chart: title, and patterns of ``<layer>/<quantity>``.
+    """
+
+    name: str
+    summary: str
+    layers: Sequence[str]
+    meanings: Mapping[str, str]
+    charts: Mapping[str, Sequence[str]]
+
+
+def guide_text(chapters: Sequence[Chapter]) -> str:
+    """The page, in Markdown."""
+    lines = ["Steps are optimiser steps. Pictures: move the slider above a card to go through the training.", ""]
+    for chapter in chapters:
+        lines += [f"## xinc/{chapter.name}", "", chapter.summary, ""]
+        lines += [f"Layers, input side first: {', '.join(chapter.layers)}", ""]
+        lines += ["| quantity | meaning |", "|---|---|"]
+        lines += [f"| `{quantity}` | {meaning} |" for quantity, meaning in chapter.meanings.items()]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def layout(chapters: Sequence[Chapter]) -> dict[str, dict[str, list[str | list[str]]]]:
+    """The custom-scalars layout: categories, charts and the patterns of their tags."""
+    return {
+        chapter.name: {
+            title: ["Multiline", [f"xinc/{re.escape(chapter.name)}/{pattern}(/.*)?$" for pattern in patterns]]
+            for title, patterns in chapter.charts.items()
+        }
+        for chapter in chapters
+        if chapter.charts
+    }
+
+
+def write_guide(trainer: Trainer, chapters: Sequence[Chapter]) -> None:
+    """Log page and layout. TensorBoard takes the first layout of a run, so that it is written once, for all."""
+    for logger in tensorboard_loggers(trainer):
+        logger.experiment.add_text("xinc/guide", guide_text(chapters), trainer.global_step)
+        if charts := layout(chapters):
+            logger.experiment.add_custom_scalars(charts)
