@@ -106,7 +106,7 @@ class DissectedFrame:
             for each in self._request.partitions:
                 try:
                     partitions[each.key] = self.labels(each)
-                except Exception:  # noqa: S112, BLE001
+                except Exception:
                     continue
             self._statistics[layer] = self.canvas[layer].statistics(partitions, self._request.masses)
         return self._statistics[layer]
