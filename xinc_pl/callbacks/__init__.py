@@ -1,6 +1,7 @@
 """Dissect a network while it trains, in this project or in any other: add one of these to the trainer."""
 
 from xinc_pl.callbacks.base import XINCCallback
+from xinc_pl.callbacks.canvas_evolution import CanvasEvolution
 from xinc_pl.callbacks.checkpoint import LastCheckpoint
 from xinc_pl.callbacks.contribution_canvas import ContributionCanvas
 from xinc_pl.callbacks.dissected import DissectedFrame
@@ -10,6 +11,7 @@ from xinc_pl.callbacks.request import Request
 from xinc_pl.callbacks.summary import RunSummary
 
 __all__ = [
+    "CanvasEvolution",
     "ContributionCanvas",
     "DissectedFrame",
     "LastCheckpoint",

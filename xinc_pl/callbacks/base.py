@@ -172,17 +172,18 @@ class XINCCallback(Callback, ABC):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Sum up; say once more what has failed."""
         del pl_module
-        board = board_of(trainer)
-        if trainer.is_global_zero and board.directory is not None:
-            outputs = self._outputs(trainer, trainer.current_epoch, trainer.global_step)
-            with board.clock():
-                self._guarded(lambda: self.conclude(outputs), "at the end")
-            outputs.flush()
+        self._conclude(trainer)
         if self._failures:
             rank_zero_warn(
                 f"{type(self).__name__} failed at {len(self._failures)} moments of the training; the last time: "
                 f"{self._failures[-1]}"
             )
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Sum up what an interrupted training has come to."""
+        del pl_module, exception
+        if self._last_step is not None:
+            self._conclude(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Dissect a finished run, in ``trainer.validate``."""
@@ -220,6 +221,15 @@ class XINCCallback(Callback, ABC):
             return
         with board.turn(id(self), {id(callback) for callback in due}, (hook, step)):
             self._guarded(lambda: self._analyse(trainer, board, due, epoch, step), f"after epoch {epoch}")
+
+    def _conclude(self, trainer: Trainer) -> None:
+        board = board_of(trainer)
+        if not trainer.is_global_zero or board.directory is None:
+            return
+        outputs = self._outputs(trainer, trainer.current_epoch, trainer.global_step)
+        with board.clock():
+            self._guarded(lambda: self.conclude(outputs), "at the end")
+        outputs.flush()
 
     def _guarded(self, action: Callable[[], None], when: str) -> None:
         """Do something that may fail without harm to the training, nor to its random state."""

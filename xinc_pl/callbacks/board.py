@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 from torch import nn
 
 from xinc_pl.callbacks.dissected import DissectedFrame, FramePartitions
+from xinc_pl.callbacks.history import History
 from xinc_pl.callbacks.request import Request
 from xinc_pl.canvas import Convention
 from xinc_pl.frames import Frame
@@ -28,6 +29,7 @@ class Board:
         num_dissections: At how many moments of the training something was dissected.
         seconds: How long all of it took, drawing and writing included.
         guide_is_written: Whether the page that explains the tags has been logged.
+        history: All numbers that they have logged.
         partitions: The frames' partitions.
     """
 
@@ -35,6 +37,7 @@ class Board:
     num_dissections: int = 0
     seconds: float = 0.0
     guide_is_written: bool = False
+    history: History = field(default_factory=History)
     partitions: FramePartitions = field(default_factory=FramePartitions)
     _layer_names: dict[_Key, tuple[str, ...]] = field(default_factory=dict)
     _known_frames: dict[int, Frame] = field(default_factory=dict)

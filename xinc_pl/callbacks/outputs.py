@@ -12,6 +12,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from xinc_pl.callbacks.board import board_of
+from xinc_pl.callbacks.history import Quantity
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -82,19 +85,26 @@ class Outputs:
         """Log a picture (H, W, 3) to TensorBoard, and write it as PNG."""
         tag = self.tag(layer, quantity, frame)
         encoded = png_bytes(pixels)
-        # Not add_image, which would encode the picture once more.
-        height, width, _ = pixels.shape
-        picture = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
-        for logger in tensorboard_loggers(self.trainer):
-            summary = Summary(value=[Summary.Value(tag=tag, image=picture)])
-            logger.experiment.file_writer.add_summary(summary, self.step)
+        self._show(tag, encoded, pixels.shape[0], pixels.shape[1])
         write_aside(self._file(tag, ".png"), encoded)
+
+    def film(self, layer: str, quantity: str, gif: bytes) -> None:
+        """Write an animation to a file without an epoch in its name: it replaces the shorter one of before."""
+        write_aside(self.directory / f"{self.tag(layer, quantity).removeprefix('xinc/')}.gif", gif)
+
+    def animation(self, layer: str, quantity: str, gif: bytes) -> None:
+        """Show an animation in TensorBoard."""
+        width, height = Image.open(io.BytesIO(gif)).size
+        self._show(self.tag(layer, quantity), gif, height, width)
 
     def scalars(self, layer: str, values: Mapping[str, float], frame: int | None = None) -> None:
         """Log numbers by quantity to every logger."""
         metrics = {self.tag(layer, quantity, frame): value for quantity, value in values.items()}
         for logger in self.trainer.loggers:
             logger.log_metrics(metrics, self.step)
+        history = board_of(self.trainer).history
+        for quantity, value in values.items():
+            history.add(Quantity(self.name, layer, quantity, -1 if frame is None else frame), self.epoch, float(value))
 
     def arrays(self, layer: str, quantity: str, arrays: Mapping[str, npt.ArrayLike], frame: int | None = None) -> None:
         """Write arrays by name to an ``.npz`` file."""
@@ -106,6 +116,13 @@ class Outputs:
         """Let TensorBoard see all of it now."""
         for logger in tensorboard_loggers(self.trainer):
             logger.experiment.flush()
+
+    def _show(self, tag: str, encoded: bytes, height: int, width: int) -> None:
+        # Not add_image, which would encode the picture once more.
+        picture = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
+        for logger in tensorboard_loggers(self.trainer):
+            summary = Summary(value=[Summary.Value(tag=tag, image=picture)])
+            logger.experiment.file_writer.add_summary(summary, self.step)
 
     def _file(self, tag: str, suffix: str) -> Path:
         return self.directory / f"{tag.removeprefix('xinc/')}_epoch_{self.epoch:04d}{suffix}"

@@ -71,7 +71,7 @@ def draw_contribution_canvas(
     sheet.colour_bar(
         (_WIDTH - _SCALE + 16, _HEADING + TITLE_HEIGHT, 14, body - TITLE_HEIGHT),
         SIGNED_COLOURS,
-        _signed_root_norm(),
+        signed_root_norm(),
         [-10, -5, -2, -1, 0, 1, 2, 5, 10],
         "contribution M / mean |M|",
         extend="both",
@@ -111,7 +111,7 @@ def _draw_references(
 
 def _draw_tiles(sheet: Sheet, sample: CanvasSample, left: float, columns: int, tile: tuple[float, float]) -> None:
     pitch = (_WIDTH - _SCALE - left + _GAP) / columns
-    norm = _signed_root_norm()
+    norm = signed_root_norm()
     for index, (label, values) in enumerate(zip(sample.labels, sample.maps, strict=True)):
         x = left + index % columns * pitch + (pitch - _GAP - tile[0]) / 2
         y = _HEADING + TITLE_HEIGHT + index // columns * (tile[1] + TITLE_HEIGHT)
@@ -126,7 +126,7 @@ def _draw_tiles(sheet: Sheet, sample: CanvasSample, left: float, columns: int, t
         )
 
 
-def _signed_root_norm() -> FuncNorm:
+def signed_root_norm() -> FuncNorm:
     """Square roots, so that faint maps are seen beside strong ones."""
     return FuncNorm(
         (lambda values: np.sign(values) * np.sqrt(np.abs(values)), lambda roots: np.sign(roots) * np.square(roots)),

@@ -1,0 +1,52 @@
+import math
+
+import pytest
+import torch
+
+from xinc_pl.analysis.evolution import drift, panels_of, population
+
+
+def test_births_and_deaths_are_counted() -> None:
+    before = torch.tensor([True, True, False, False, False])
+    now = torch.tensor([True, False, False, True, True])
+    counts = population(now, before)
+    assert (counts.alive, counts.births, counts.deaths) == (2, 1, 2)
+
+
+def test_the_first_dissection_has_neither_births_nor_deaths() -> None:
+    counts = population(torch.tensor([True, False, False]), None)
+    assert (counts.alive, counts.births, counts.deaths) == (2, 0, 0)
+
+
+def test_drift_of_maps_worked_by_hand() -> None:
+    before = torch.tensor([[[3.0, 4.0]], [[1.0, 0.0]], [[1.0, 2.0]], [[0.0, 0.0]], [[1.0, 1.0]]])
+    now = torch.tensor([[[30.0, 40.0]], [[0.0, 2.0]], [[-1.0, -2.0]], [[1.0, 1.0]], [[0.0, 1.0]]])
+    turned = drift(now, before)
+    expected = torch.tensor([0.0, 1.0, 2.0, math.nan, 1 - 1 / math.sqrt(2)], dtype=torch.float64)
+    torch.testing.assert_close(turned, expected, equal_nan=True)
+
+
+def test_panels_hold_all_layers_and_the_control_beside() -> None:
+    rows = [
+        ("spread", "head", "gini", -1, 3, 0.5),
+        ("spread", "head", "gini", -1, 0, 0.4),
+        ("spread", "block_1", "gini", -1, 0, 0.2),
+        ("grouping", "head", "rgb/median", 0, 0, 1.0),
+        ("grouping", "head", "rgb/median", 7, 0, 3.0),
+        ("grouping", "head", "rgb/control_median", 0, 0, 0.1),
+        ("motion", "head", "correlation_control", 0, 0, 0.0),
+    ]
+    gini, median, correlation = panels_of(rows)
+    assert (gini.callback, gini.quantity, [curve.layer for curve in gini.curves]) == (
+        "spread",
+        "gini",
+        ["head", "block_1"],
+    )
+    assert (gini.curves[0].epochs, gini.curves[0].values) == ((0, 3), (0.4, 0.5))
+    assert median.quantity == "rgb/median"
+    assert [(curve.is_control, curve.values) for curve in median.curves] == [
+        (False, (2.0,)),
+        (True, (pytest.approx(0.1),)),
+    ]
+    assert correlation.quantity == "correlation"
+    assert correlation.curves[0].is_control

@@ -1,0 +1,102 @@
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny import Probe, tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer
+
+import xinc_pl.callbacks.outputs
+from xinc_pl.callbacks import CanvasEvolution, LastCheckpoint
+
+LAYERS = ["block_1", "block_2", "head"]
+
+
+def evolution(**arguments: Any) -> CanvasEvolution:
+    return CanvasEvolution(**({"at_epochs": (0, 1, 3), "num_neurons": 4, "on_error": "raise"} | arguments))
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    with Image.open(path) as film:
+        pictures = []
+        for index in range(getattr(film, "n_frames", 1)):
+            film.seek(index)
+            pictures.append(np.asarray(film.convert("RGB")))
+    return pictures
+
+
+def test_films_numbers_and_the_final_figure(tmp_path: Path) -> None:
+    run = trainer(tmp_path, [evolution(), Probe(at_epochs=(0, 1), name="other")], max_epochs=4)
+    run.fit(tiny_video(), tiny_clip())
+    folder = Path(run.log_dir) / "xinc/canvas_evolution"
+    for layer in LAYERS:
+        pictures = frames_of(folder / layer / "film.gif")
+        assert len(pictures) == 4, "epochs 0, 1, 3 and the last"
+        assert len({picture.shape for picture in pictures}) == 1
+        assert not np.array_equal(pictures[0], pictures[-1])
+    assert (folder / "all_layers/curves_epoch_0004.png").exists()
+    events = EventAccumulator(run.log_dir, size_guidance={"images": 0, "scalars": 0}).Reload()
+    drift = events.Scalars("xinc/canvas_evolution/head/drift")
+    assert [point.step for point in drift] == [2, 6, 8], "none at the first dissection"
+    assert all(0 < point.value < 1 for point in drift)
+    shown = events.Images("xinc/canvas_evolution/head/film")
+    assert len(shown) == 1
+    assert Image.open(io.BytesIO(shown[0].encoded_image_string)).format == "GIF"
+    assert len(events.Images("xinc/canvas_evolution/all_layers/curves")) == 1
+
+
+def test_a_resumed_run_ends_with_the_same_figure_and_films(tmp_path: Path) -> None:
+    def run(folder: Path, max_epochs: int, checkpoint: Path | None = None) -> Path:
+        made = trainer(folder, [evolution(), LastCheckpoint()], max_epochs=max_epochs)
+        made.fit(tiny_video(), tiny_clip(), ckpt_path=checkpoint)
+        return Path(made.log_dir)
+
+    class StopsAfterTwo(Probe):
+        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+            if trainer.current_epoch == 2:
+                raise KeyboardInterrupt
+
+    whole = run(tmp_path / "whole", 4)
+    stopped = trainer(tmp_path / "stopped", [evolution(), LastCheckpoint(), StopsAfterTwo(at_epochs=())], max_epochs=4)
+    with pytest.raises(SystemExit):
+        stopped.fit(tiny_video(), tiny_clip())
+    assert len(frames_of(Path(stopped.log_dir) / "xinc/canvas_evolution/head/film.gif")) == 3, "whole, when interrupted"
+    resumed = run(tmp_path / "resumed", 4, next((tmp_path / "stopped").rglob("last.ckpt")))
+    for name in [*(f"{layer}/film.gif" for layer in LAYERS), "all_layers/curves_epoch_0004.png"]:
+        paths = [folder / "xinc/canvas_evolution" / name for folder in (whole, resumed)]
+        assert paths[0].read_bytes() == paths[1].read_bytes(), name
+
+
+def test_a_full_disk_loses_nothing_and_the_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, count = Path.write_bytes, [0]
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name == ".film.gif.aside":
+            count[0] += 1
+            if count[0] > len(LAYERS):
+                original(path, data[: len(data) // 2])
+                raise OSError(28, "No space left on device")
+        return original(path, data)
+
+    monkeypatch.setattr(xinc_pl.callbacks.outputs.Path, "write_bytes", full)
+    run = trainer(tmp_path, [evolution(on_error="warn")], max_epochs=2)
+    with pytest.warns(UserWarning, match="No space left"):
+        run.fit(tiny_video(), tiny_clip())
+    assert run.current_epoch == 2
+    folder = Path(run.log_dir) / "xinc/canvas_evolution"
+    assert len(frames_of(folder / "block_1/film.gif")) == 1, "the film of before is whole"
+    assert not list(folder.rglob("*.aside"))
+
+
+def test_an_image_network_has_films_too(tmp_path: Path) -> None:
+    run = trainer(tmp_path, [evolution()], max_epochs=1)
+    run.fit(tiny_image(), tiny_photograph())
+    assert {path.parent.name for path in Path(run.log_dir).rglob("film.gif")} == {"layer_1", "layer_2", "layer_3"}
+
+
+@pytest.mark.parametrize("arguments", [{"num_neurons": 0}, {"num_neurons": 65}, {"milliseconds": 5}])
+def test_wrong_arguments_are_named(arguments: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=f"CanvasEvolution: {next(iter(arguments))} is"):
+        CanvasEvolution(**arguments)

@@ -1,0 +1,116 @@
+"""How a layer's canvas moves between two dissections."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Population:
+    """Which neurons contribute anything, now and at the dissection before.
+
+    Attributes:
+        alive: Neurons whose map is not zero everywhere.
+        births: Of these, how many had a zero map before.
+        deaths: Neurons whose map is zero now and was not before.
+    """
+
+    alive: int
+    births: int
+    deaths: int
+
+
+def population(zero_map: Tensor, zero_map_before: Tensor | None) -> Population:
+    """Count births and deaths.
+
+    Args:
+        zero_map: bool (N,), neurons whose map is zero everywhere.
+        zero_map_before: The same at the dissection before; None at the first one, which has neither births nor deaths.
+    """
+    before = zero_map if zero_map_before is None else zero_map_before
+    return Population(
+        alive=int((~zero_map).sum()), births=int((before & ~zero_map).sum()), deaths=int((~before & zero_map).sum())
+    )
+
+
+def drift(maps: Tensor, maps_before: Tensor) -> Tensor:
+    """How far each neuron's map has turned since the dissection before.
+
+    This is 1 - cosine: 0 where only its strength has changed, 1 where nothing is in common, 2 for the opposite.
+
+    Args:
+        maps: Signed maps (n, H, W).
+        maps_before: The same neurons' maps before.
+
+    Returns:
+        float64 (n,); NaN where one of the two maps is zero everywhere.
+    """
+    now, before = maps.flatten(1).double(), maps_before.flatten(1).double()
+    norms = now.norm(dim=1) * before.norm(dim=1)
+    return torch.where(norms > 0, 1 - (now * before).sum(1) / norms, torch.nan)
+
+
+Row = tuple[str, str, str, int, int, float]
+"""One number of a run: callback, layer, quantity, frame (-1: all), epoch, value."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity of one layer over the epochs, the mean over frames where there are several.
+
+    Attributes:
+        layer: The layer, or whatever stands in its place.
+        epochs: Ascending.
+        values: One per epoch.
+        is_control: Whether this is what chance alone would give.
+    """
+
+    layer: str
+    epochs: tuple[int, ...]
+    values: tuple[float, ...]
+    is_control: bool
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves of one quantity, of all layers, with the control beside.
+
+    Attributes:
+        callback: Who logged it.
+        quantity: What it is.
+        curves: One per layer, and perhaps one more for the layer's control.
+    """
+
+    callback: str
+    quantity: str
+    curves: tuple[Curve, ...]
+
+
+def panels_of(rows: Iterable[Row]) -> tuple[Panel, ...]:
+    """Sort a run's numbers into panels, in the order in which they first came.
+
+    ``x_control`` and ``x/control_y`` go with ``x`` and ``x/y``.
+    """
+    panels: dict[tuple[str, str], dict[tuple[str, bool], dict[int, list[float]]]] = {}
+    for callback, layer, quantity, _, epoch, value in rows:
+        base = quantity.replace("control_", "").replace("_control", "")
+        curves = panels.setdefault((callback, base), {})
+        curves.setdefault((layer, base != quantity), {}).setdefault(epoch, []).append(value)
+    return tuple(
+        Panel(
+            callback,
+            quantity,
+            tuple(
+                Curve(
+                    layer,
+                    epochs := tuple(sorted(points)),
+                    tuple(sum(points[epoch]) / len(points[epoch]) for epoch in epochs),
+                    is_control,
+                )
+                for (layer, is_control), points in curves.items()
+            ),
+        )
+        for (callback, quantity), curves in panels.items()
+    )

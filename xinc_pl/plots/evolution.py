@@ -1,0 +1,89 @@
+"""Every number of a run as a curve over its epochs, beside PSNR."""
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from xinc_pl.analysis.evolution import Panel
+from xinc_pl.plots.palette import CONTROL_COLOUR, layer_colours
+
+_COLUMNS = 5
+_PANEL = (3.4, 2.5)
+"""Inches, at 100 pixels each."""
+_HEADING = 0.9
+_SECTION = 0.55
+
+
+def draw_evolution(panels: Sequence[Panel], layers: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """Draw one small chart per quantity, callback by callback, with one legend.
+
+    Args:
+        panels: The charts. A layer that is not among ``layers`` is drawn in black.
+        layers: The network's, input side first.
+
+    Returns:
+        An image (height, 1700, 3).
+    """
+    sections = [(name, list(each)) for name, each in groupby(panels, key=lambda panel: panel.callback)]
+    num_rows = sum(math.ceil(len(each) / _COLUMNS) for _, each in sections)
+    height = _HEADING + len(sections) * _SECTION + num_rows * _PANEL[1]
+    figure = Figure(figsize=(_COLUMNS * _PANEL[0], height), dpi=100, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    colours = layer_colours(layers)
+    _draw_legend(figure, colours, height)
+    top = _HEADING
+    for name, each in sections:
+        figure.text(0.1 / figure.get_figwidth(), 1 - (top + 0.35) / height, name, fontsize=17, weight="bold")
+        top += _SECTION
+        for index, panel in enumerate(each):
+            column, row = index % _COLUMNS, index // _COLUMNS
+            left, upper = column * _PANEL[0] + 0.62, top + row * _PANEL[1]
+            box = (
+                left / figure.get_figwidth(),
+                1 - (upper + 2.05) / height,
+                2.65 / figure.get_figwidth(),
+                1.7 / height,
+            )
+            _draw_panel(figure.add_axes(box), panel, colours)
+        top += math.ceil(len(each) / _COLUMNS) * _PANEL[1]
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def _draw_legend(figure: Figure, colours: dict[str, str], height: float) -> None:
+    handles = [Line2D([], [], color=colour, marker="o", label=layer) for layer, colour in colours.items()]
+    handles.append(Line2D([], [], color=CONTROL_COLOUR, linestyle="--", label="dashed: control"))
+    figure.legend(
+        handles=handles, loc="upper left", ncols=len(handles), fontsize=14, frameon=False, bbox_to_anchor=(0, 1)
+    )
+
+
+def _draw_panel(axes: Axes, panel: Panel, colours: dict[str, str]) -> None:
+    for curve in panel.curves:
+        axes.plot(
+            curve.epochs,
+            curve.values,
+            color=colours.get(curve.layer, "black"),
+            linestyle="--" if curve.is_control else "-",
+            linewidth=1 if curve.is_control else 1.6,
+            marker=None if curve.is_control else "o",
+            markersize=3,
+        )
+    # Epoch 0 belongs on the axis, which a plain logarithm would not allow.
+    axes.set_xscale("symlog", linthresh=1, linscale=0.5)
+    epochs = [epoch for curve in panel.curves for epoch in curve.epochs]
+    ticks = [0, *(10**power for power in range(5) if 10**power <= max(epochs))]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.set_xlim(min(epochs) - 0.1, max(max(epochs), 1) * 1.1)
+    axes.minorticks_off()
+    axes.tick_params(labelsize=11)
+    axes.ticklabel_format(axis="y", scilimits=(-2, 4))
+    axes.grid(alpha=0.3)
+    axes.set_title(panel.quantity, fontsize=13)
