@@ -42,7 +42,7 @@ class CanvasEvolution(XINCCallback):
         "curves": "every number that XINC has logged, over the epochs (at the end of the training)",
     }
 
-    def __init__(self, num_neurons: int = 12, milliseconds: int = 700, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
+    def __init__(self, num_neurons: int = 16, milliseconds: int = 700, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
         super().__init__(**kwargs)
         if not 1 <= num_neurons <= 64:
             raise ValueError(f"CanvasEvolution: num_neurons is {num_neurons}; it must be from 1 to 64")
@@ -130,7 +130,7 @@ class CanvasEvolution(XINCCallback):
 def _gif(film: Sequence[Tensor], milliseconds: int) -> bytes:
     """An animation of pictures that were encoded as PNG; the last one stays longer."""
     pictures = [
-        Image.open(io.BytesIO(picture.numpy().tobytes())).quantize(128, dither=Image.Dither.NONE) for picture in film
+        Image.open(io.BytesIO(picture.numpy().tobytes())).quantize(256, dither=Image.Dither.NONE) for picture in film
     ]
     buffer = io.BytesIO()
     durations = [milliseconds] * (len(pictures) - 1) + [3 * milliseconds]

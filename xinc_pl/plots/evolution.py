@@ -15,9 +15,9 @@ from xinc_pl.analysis.evolution import Panel
 from xinc_pl.plots.palette import CONTROL_COLOUR, layer_colours
 
 _COLUMNS = 5
-_PANEL = (3.4, 2.5)
+_PANEL = (3.4, 2.65)
 """Inches, at 100 pixels each."""
-_HEADING = 0.9
+_HEADING = 0.6
 _SECTION = 0.55
 
 
@@ -37,6 +37,7 @@ def draw_evolution(panels: Sequence[Panel], layers: Sequence[str]) -> npt.NDArra
     figure = Figure(figsize=(_COLUMNS * _PANEL[0], height), dpi=100, facecolor="white")
     canvas = FigureCanvasAgg(figure)
     colours = layer_colours(layers)
+    epochs = [epoch for panel in panels for curve in panel.curves for epoch in curve.epochs]
     _draw_legend(figure, colours, height)
     top = _HEADING
     for name, each in sections:
@@ -51,7 +52,7 @@ def draw_evolution(panels: Sequence[Panel], layers: Sequence[str]) -> npt.NDArra
                 2.65 / figure.get_figwidth(),
                 1.7 / height,
             )
-            _draw_panel(figure.add_axes(box), panel, colours)
+            _draw_panel(figure.add_axes(box), panel, colours, (min(epochs), max(epochs)))
         top += math.ceil(len(each) / _COLUMNS) * _PANEL[1]
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
@@ -65,7 +66,7 @@ def _draw_legend(figure: Figure, colours: dict[str, str], height: float) -> None
     )
 
 
-def _draw_panel(axes: Axes, panel: Panel, colours: dict[str, str]) -> None:
+def _draw_panel(axes: Axes, panel: Panel, colours: dict[str, str], span: tuple[int, int]) -> None:
     for curve in panel.curves:
         axes.plot(
             curve.epochs,
@@ -78,12 +79,15 @@ def _draw_panel(axes: Axes, panel: Panel, colours: dict[str, str]) -> None:
         )
     # Epoch 0 belongs on the axis, which a plain logarithm would not allow.
     axes.set_xscale("symlog", linthresh=1, linscale=0.5)
-    epochs = [epoch for curve in panel.curves for epoch in curve.epochs]
-    ticks = [0, *(10**power for power in range(5) if 10**power <= max(epochs))]
+    ticks = [0, *(10**power for power in range(5) if 10**power <= span[1])]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.set_xlim(min(epochs) - 0.1, max(max(epochs), 1) * 1.1)
+    axes.set_xlim(span[0] - 0.1, max(span[1], 1) * 1.15)
     axes.minorticks_off()
+    axes.set_xlabel("epoch", fontsize=11, labelpad=1)
+    if len({value for curve in panel.curves for value in curve.values}) == 1:
+        constant = panel.curves[0].values[0]
+        axes.set_ylim(constant - 1, constant + 1)
     axes.tick_params(labelsize=11)
-    axes.ticklabel_format(axis="y", scilimits=(-2, 4))
+    axes.ticklabel_format(axis="y", scilimits=(-3, 5))
     axes.grid(alpha=0.3)
     axes.set_title(panel.quantity, fontsize=13)

@@ -14,7 +14,7 @@ _WIDTH = 960
 _LEFT = 300
 _HEADING = 50
 _GAP = 6
-_FOOT = 26
+_FOOT = 22
 
 
 def draw_film_picture(
@@ -54,6 +54,8 @@ def draw_film_picture(
         y = _HEADING + index // columns * (width * aspect + _GAP)
         sheet.picture(values, (x, y, width, width * aspect), colours=SIGNED_COLOURS, norm=signed_root_norm())
     sheet.words(
-        f"maps: red +, blue -, full colour at {MAP_LIMIT:g} times the mean |M|", _LEFT + 2 * MARGIN, _HEADING + body
+        f"maps: red +, blue -, full colour from {MAP_LIMIT:g} times the mean |M|",
+        _LEFT + 2 * MARGIN,
+        _HEADING + body + 4,
     )
     return sheet.pixels()
