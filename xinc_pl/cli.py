@@ -23,6 +23,7 @@ import xinc_pl.data
 import xinc_pl.models
 import xinc_pl.training
 from xinc_pl.callbacks import ReconstructionWriter, RunSummary, XINCCallback
+from xinc_pl.callbacks.guide import write_hyperparameters
 from xinc_pl.callbacks.outputs import callbacks_of, is_rehearsal, tensorboard_loggers
 from xinc_pl.data import FramesDataModule
 from xinc_pl.training import NonFiniteLossError
@@ -85,6 +86,26 @@ def _find_config(name: str) -> Path:
     raise TypeError(f"config {name!r} is neither a file nor bundled; bundled are {', '.join(sorted(bundled))}")
 
 
+class ConfigKeeper(SaveConfigCallback):
+    """Writes the run's configuration beside its logs, and shows it in TensorBoard's table of runs."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Show the settings of model, data and training."""
+        del pl_module
+        if stage == "fit" and not is_rehearsal(trainer):
+            write_hyperparameters(trainer, _settings(self.config))
+
+
+def _settings(config: Namespace) -> dict[str, object]:
+    """What tells one run from another, by short names: ``model.network.width``."""
+    chosen = {
+        name.replace(".init_args", "").removesuffix(".class_path"): value
+        for name, value in vars(config.as_flat()).items()
+        if name.startswith(("model.", "data.", "seed_everything", "trainer.max_", "trainer.precision"))
+    }
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
 class XINCCommandLine(LightningCLI):
     """``fit``, ``validate``, ``test`` and ``predict``, whatever the model and the data."""
 
@@ -92,7 +113,7 @@ class XINCCommandLine(LightningCLI):
         super().__init__(
             LightningModule,
             LightningDataModule,
-            SaveConfigCallback,
+            ConfigKeeper,
             save_config_kwargs={"overwrite": True},
             trainer_defaults={"callbacks": [RunSummary(), ReconstructionWriter()]},
             seed_everything_default=0,

@@ -1,10 +1,11 @@
-"""What helps to find one's way in TensorBoard: a page that explains every tag, and charts that belong together."""
+"""What helps to find one's way in TensorBoard: a page on every tag, charts that belong together, hyperparameters."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lightning.pytorch import Trainer
+from torch.utils.tensorboard.summary import hparams
 
 from xinc_pl.callbacks.outputs import tensorboard_loggers
 
@@ -58,3 +59,22 @@ def write_guide(trainer: Trainer, chapters: Sequence[Chapter]) -> None:
         logger.experiment.add_text("xinc/guide", guide_text(chapters), trainer.global_step)
         if charts := layout(chapters):
             logger.experiment.add_custom_scalars(charts)
+
+
+FINAL_METRICS = ("val/psnr", "val/ssim", "train/psnr", "train/loss")
+"""What the table of runs shows: TensorBoard takes the last value of each."""
+
+
+def write_hyperparameters(trainer: Trainer, settings: Mapping[str, object]) -> None:
+    """Log what a run was set to, for TensorBoard's table of runs.
+
+    Args:
+        trainer: Knows the loggers.
+        settings: By name. What is neither a number nor a word is written out.
+    """
+    plain = {name: value if isinstance(value, (bool, int, float)) else str(value) for name, value in settings.items()}
+    # Not log_hyperparams, which would begin every metric's curve with a made-up value.
+    summaries = hparams(plain, dict.fromkeys(FINAL_METRICS, 0.0))
+    for logger in tensorboard_loggers(trainer):
+        for summary in summaries:
+            logger.experiment.file_writer.add_summary(summary)

@@ -1,0 +1,79 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import SIZE, Probe, tiny_clip, tiny_video, trainer
+
+import xinc_pl.analysis.partitions
+from xinc_pl import Frame
+from xinc_pl.analysis.partitions import Partition
+from xinc_pl.callbacks import DissectedFrame, Request
+from xinc_pl.callbacks.dissected import FramePartitions
+from xinc_pl.canvas import LayerCanvas
+
+GRID, COMB = Partition("grid", grid=(2, 4)), Partition("comb", grid=(2, 2))
+
+
+def test_requests_are_united_without_repetition() -> None:
+    united = Request.united([Request((GRID,), (0.5,)), Request((COMB, GRID), (0.1, 0.5)), Request()])
+    assert united == Request((GRID, COMB), (0.1, 0.5))
+
+
+class Asking(Probe):
+    """Asks for something of whole layers."""
+
+    def __init__(self, wanted: Request, **arguments: Any) -> None:
+        super().__init__(on_error="raise", **arguments)
+        self.wanted = wanted
+        self.found: list[set[str]] = []
+
+    def request(self) -> Request:
+        return self.wanted
+
+    def analyse(self, frames: Any, layers: Any, outputs: Any) -> None:
+        super().analyse(frames, layers, outputs)
+        statistics = frames[0].statistics("head")
+        assert {each.key for each in self.wanted.partitions} <= set(statistics.partitions)
+        assert set(self.wanted.masses) <= set(statistics.thresholds)
+        self.found.append(set(statistics.partitions))
+
+
+def test_all_that_are_due_share_one_pair_of_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    original = LayerCanvas.statistics
+
+    def counting(self: LayerCanvas, *args: Any, **kwargs: Any) -> Any:
+        calls.append(self.name)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(LayerCanvas, "statistics", counting)
+    callbacks = [
+        Asking(Request((GRID,)), at_epochs=(0, 1), name="a"),
+        Asking(Request((COMB, GRID), (0.5,)), at_epochs=(0,), name="b"),
+        Asking(Request((COMB,)), at_epochs=(0,), frames=[1], name="elsewhere"),
+    ]
+    trainer(tmp_path, callbacks, max_epochs=1).fit(tiny_video(), tiny_clip())
+    assert calls == ["head"] * 4, "one of each frame, at epochs 0 and 1, which is the end"
+    assert callbacks[0].found[0] == {GRID.key, COMB.key}
+    assert callbacks[2].found[0] == {COMB.key}, "another frame, for which nobody has asked for the grid"
+
+
+def test_partitions_are_computed_once_and_kept() -> None:
+    frame = Frame(0, torch.zeros(1), SIZE, None)
+    known = FramePartitions()
+    assert known.labels(frame, GRID) is known.labels(frame, GRID)
+    assert known.labels(frame, GRID) is not known.labels(Frame(1, torch.zeros(1), SIZE, None), GRID)
+
+
+def test_a_partition_that_fails_troubles_only_those_who_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(partition: Partition, frame: Frame) -> torch.Tensor:
+        raise ZeroDivisionError(partition.name)
+
+    monkeypatch.setitem(xinc_pl.analysis.partitions._MAKERS, "comb", failing)
+    module, clip = tiny_video(), tiny_clip()
+    frame = clip.xinc_frames([0])[0]
+    dissected = DissectedFrame(frame, module.network, "paper", Request((GRID, COMB)))
+    assert set(dissected.statistics("head").partitions) == {GRID.key}
+    with pytest.raises(ZeroDivisionError):
+        dissected.labels(COMB)
