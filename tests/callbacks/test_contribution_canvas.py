@@ -89,3 +89,21 @@ def test_training_ends_with_the_same_bits(tmp_path: Path) -> None:
 def test_a_senseless_number_of_neurons_is_refused(num_neurons: int) -> None:
     with pytest.raises(ValueError, match="num_neurons"):
         ContributionCanvas(num_neurons=num_neurons)
+
+
+def test_the_same_neurons_under_two_conventions_next_to_each_other(tmp_path: Path) -> None:
+    shown = ContributionCanvas(num_neurons=4, at_epochs=(), beside="effect", on_error="raise")
+    run = trainer(tmp_path, [shown], max_epochs=1)
+    run.fit(tiny_video(), tiny_clip())
+    folder = Path(run.log_dir) / "xinc/contribution_canvas"
+    pictures = {path.parent.name: np.asarray(Image.open(path)) for path in folder.rglob("*.png")}
+    assert set(pictures) == {"block_1", "block_2", "head"}
+    for picture in pictures.values():
+        assert picture.shape[1] == 2 * 1280
+        assert not np.array_equal(picture[:, :1280], picture[:, 1280:])
+
+
+@pytest.mark.parametrize("beside", ["paper", "mine"])
+def test_there_must_be_something_to_compare_with(beside: str) -> None:
+    with pytest.raises(ValueError, match=r"beside is .*choose from released, effect"):
+        ContributionCanvas(beside=beside)

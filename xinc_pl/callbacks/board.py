@@ -102,7 +102,14 @@ class Board:
         """
         key = (id(frame), id(network), convention)
         if key not in self._frames:
-            self._frames[key] = DissectedFrame(frame, network, convention, request, self.partitions)
+            self._frames[key] = DissectedFrame(
+                frame,
+                network,
+                convention,
+                request,
+                self.partitions,
+                share=lambda other: self.dissected(frame, network, other, request),
+            )
         return self._frames[key]
 
     def layer_names(self, frame: Frame, network: nn.Module, convention: Convention) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """A frame and its canvas at one moment of the training, shared by all callbacks that are due."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
@@ -51,6 +51,7 @@ class DissectedFrame:
         convention: The formulas to follow.
         request: What all callbacks that share it want to know of whole layers.
         partitions: Remembers the frames' partitions.
+        share: Finds the same frame's dissection under another convention, where several callbacks share them.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class DissectedFrame:
         convention: Convention,
         request: Request | None = None,
         partitions: FramePartitions | None = None,
+        share: Callable[[Convention], "DissectedFrame"] | None = None,
     ) -> None:
         self.frame = frame
         self.network = network
         self.convention: Convention = convention
         self._request = request or Request()
         self._partitions = partitions or FramePartitions()
+        self._share = share
         self._statistics: dict[str, LayerStatistics] = {}
 
     @cached_property
@@ -85,6 +88,14 @@ class DissectedFrame:
             return None
         error = (self.reconstruction - self.frame.target.float().cpu()).double().square().mean()
         return float(psnr_from_mse(error))
+
+    def under(self, convention: Convention) -> "DissectedFrame":
+        """The same frame at the same moment, under another convention."""
+        if convention == self.convention:
+            return self
+        if self._share is not None:
+            return self._share(convention)
+        return DissectedFrame(self.frame, self.network, convention, self._request, self._partitions)
 
     def labels(self, partition: Partition) -> Tensor:
         """The clusters of a partition in this frame: labels int64 (H, W) or masks bool (K, H, W).

@@ -42,7 +42,7 @@ def draw_contribution_canvas(
     *,
     epoch: int,
     psnr: float | None,
-    frame_name: str = "",
+    note: str = "",
 ) -> npt.NDArray[np.uint8]:
     """Draw target, reconstruction and total beside the mosaic of the sampled maps.
 
@@ -52,7 +52,7 @@ def draw_contribution_canvas(
         reconstruction: (H, W, 3) in [0, 1].
         epoch: For the title.
         psnr: Of the reconstruction, in dB, for the title.
-        frame_name: For the title.
+        note: For the title: the frame's name, or the convention.
 
     Returns:
         An image (height, 1280, 3), whose height follows the frame's shape.
@@ -65,7 +65,7 @@ def draw_contribution_canvas(
     tile_height = min(tile_width * aspect, (_MAX_HEIGHT - _HEADING - MARGIN) / rows - TITLE_HEIGHT)
     body = max(rows * (tile_height + TITLE_HEIGHT), 420)
     sheet = Sheet(_WIDTH, round(_HEADING + body + MARGIN))
-    _draw_heading(sheet, sample, epoch, psnr, frame_name)
+    _draw_heading(sheet, sample, epoch, psnr, note)
     _draw_references(sheet, sample, target, reconstruction, body)
     _draw_tiles(sheet, sample, left, columns, (tile_height / aspect, tile_height))
     sheet.colour_bar(
@@ -79,8 +79,8 @@ def draw_contribution_canvas(
     return sheet.pixels()
 
 
-def _draw_heading(sheet: Sheet, sample: CanvasSample, epoch: int, psnr: float | None, frame_name: str) -> None:
-    heading = f"{sample.layer} · {moment_title(epoch, psnr)}" + (f" · {frame_name}" if frame_name else "")
+def _draw_heading(sheet: Sheet, sample: CanvasSample, epoch: int, psnr: float | None, note: str) -> None:
+    heading = f"{sample.layer} · {moment_title(epoch, psnr)}" + (f" · {note}" if note else "")
     sheet.words(heading, MARGIN, 10, size=HEADING_SIZE, bold=True)
     facts = (
         f"{len(sample.neurons)} of {sample.num_neurons:,} {sample.neuron_kind} · {sample.num_zero_maps:,} zero maps · "
