@@ -176,7 +176,8 @@ def check_against_oracle(statistics: LayerStatistics, maps: Tensor, partitions: 
 
 def check_clusters(statistics: LayerStatistics, name: str, partition: np.ndarray, values: np.ndarray) -> None:
     masks = partition if partition.dtype == bool else np.arange(partition.max() + 1)[:, None, None] == partition
-    areas, sums, means = (each.numpy() for each in statistics.partitions[name])
+    clusters = statistics.partitions[name]
+    areas, sums, means = clusters.areas.numpy(), clusters.sum.numpy(), clusters.mean.numpy()
     assert areas.tolist() == masks.sum((1, 2)).tolist()
     expected_sums = np.stack([values[:, mask].sum(1) for mask in masks], 1)
     near(sums, expected_sums)

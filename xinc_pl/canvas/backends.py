@@ -24,7 +24,7 @@ class Found(NamedTuple):
 
     Attributes:
         bits: int32 (m,), their bit patterns.
-        cells: int64 (m,), where in its map each stands, row by row.
+        cells: int32 or int64 (m,), where in its map each stands, row by row.
     """
 
     bits: Tensor
@@ -67,7 +67,7 @@ class Backend(ABC):
 
     @abstractmethod
     def count_above(self, magnitudes: Tensor, bits: int, above: Tensor) -> None:
-        """Add how many neurons reach the bit pattern ``bits`` to ``above``, int64 (R, C)."""
+        """Add how many neurons reach the bit pattern ``bits`` to ``above``, int32 (R, C)."""
 
     @abstractmethod
     def find(self, magnitudes: Tensor, number: int) -> Found:

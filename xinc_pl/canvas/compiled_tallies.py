@@ -116,7 +116,7 @@ def add_change(maps: Array, before: Array, change: Array) -> None:
 
 @compiled
 def count_reaching(bits: Array, limit: int, above: Array) -> None:
-    """Add how many of ``bits``, uint32 (n, D), reach ``limit``, over neurons, to ``above``, int64 (D,)."""
+    """Add how many of ``bits``, uint32 (n, D), reach ``limit``, over neurons, to ``above``, int32 (D,)."""
     lowest = np.uint32(limit)
     partial = np.zeros(bits.shape[1], np.int32)
     for neuron in range(bits.shape[0]):

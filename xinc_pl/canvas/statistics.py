@@ -28,12 +28,15 @@ class ClusterSums(NamedTuple):
     Attributes:
         areas: int64 (K,), pixels of each cluster.
         sum: float64 (N, K), over the pixels of each cluster.
-        mean: float64 (N, K), likewise.
     """
 
     areas: Tensor
     sum: Tensor
-    mean: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """float64 (N, K), over the pixels of each cluster."""
+        return self.sum / self.areas
 
 
 class NeuronVectors(NamedTuple):
@@ -105,7 +108,7 @@ class LayerStatistics:
         Returns:
             float64 (N, K); rows of neurons whose map is zero everywhere are NaN.
         """
-        areas, sums, _ = self._partition(name)
+        areas, sums = self._partition(name)
         expected = self.sum[:, None] * (areas.double() / (self.size[0] * self.size[1]))
         delta = torch.where(self.zero_map[:, None], torch.nan, (sums - expected) / expected)
         return delta if signed else delta.abs()

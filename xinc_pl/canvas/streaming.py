@@ -101,11 +101,8 @@ class _Layer:
                 add(own, _Part(torch.searchsorted(self._chosen, part), part, groups))
             return own
 
-        if self._takes_threads:
-            lanes = in_threads(run, self._lanes, min(torch.get_num_threads(), len(self._lanes)))
-        else:
-            lanes = [run(lane) for lane in self._lanes]
-        for own in lanes:
+        num_threads = min(torch.get_num_threads(), len(self._lanes)) if self._takes_threads else 1
+        for own in in_threads(run, self._lanes, num_threads) if self._takes_threads else map(run, self._lanes):
             for tally, each in zip(tallies, own, strict=True):
                 tally.absorb(each)
 
@@ -171,8 +168,7 @@ def _gather(
         zero_map=(first.maximum == 0).cpu(),
         zero_input=rule.zero_inputs().cpu()[neurons],
         partitions={
-            name: ClusterSums(each.areas, part, part / each.areas)
-            for (name, each), part in zip(clusters.items(), sums, strict=True)
+            name: ClusterSums(each.areas, part) for (name, each), part in zip(clusters.items(), sums, strict=True)
         },
         change=second.change.image().cpu() if has_change else None,
     )

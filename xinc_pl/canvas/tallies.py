@@ -30,7 +30,7 @@ class PixelSums:
 
     Args:
         size: Height and width of the image.
-        dtype: float64 or int64.
+        dtype: float64 or int32.
         device: Where the maps are.
     """
 
@@ -43,7 +43,9 @@ class PixelSums:
         """Where to add to: (R, C)."""
         if self._group is not group:
             self.image()
-            self._group, self._cells = group, self._image.new_zeros(group.shape)
+            # Where every value stands for one pixel, the image itself will do.
+            self._group = None if group.are_one else group
+            self._cells = self._image if group.are_one else self._image.new_zeros(group.shape)
         return self._cells
 
     def image(self) -> Tensor:
@@ -163,6 +165,34 @@ class Bracket:
         return float(values[int(reached.nonzero()[0]) if bool(reached.any()) else -1])
 
 
+class Candidates:
+    """Values inside one bin, in memory that grows by doubling.
+
+    One small tensor per part, each kept among the large ones that come and go, would leave the process's memory full of
+    holes: gigabytes, for a video.
+    """
+
+    def __init__(self) -> None:
+        self._bits = self._cells = torch.empty(0, dtype=torch.int32)
+        self._num = 0
+
+    def add(self, found: Found) -> None:
+        """Take in what was found in some maps of one group."""
+        end = self._num + len(found.bits)
+        if end > len(self._bits):
+            room = max(2 * len(self._bits), end, 1024)
+            self._bits, self._cells = (
+                torch.cat([kept[: self._num].to(found.bits.device), new.new_empty(room - self._num, dtype=torch.int32)])
+                for kept, new in ((self._bits, found.bits), (self._cells, found.cells))
+            )
+        self._bits[self._num : end], self._cells[self._num : end] = found.bits, found.cells
+        self._num = end
+
+    def found(self) -> Found:
+        """All of them."""
+        return Found(self._bits[: self._num], self._cells[: self._num])
+
+
 class ThresholdCount:
     """One threshold, and how many neurons lie above it at each pixel.
 
@@ -179,37 +209,43 @@ class ThresholdCount:
         self.above = above
         self._backend = backend
         self._inside = torch.zeros(1 << SHIFT, dtype=torch.int64)
-        self._found: list[tuple[GroupWeights, Found]] = []
+        self._found: list[tuple[GroupWeights, Candidates]] = []
 
     def lane(self) -> "ThresholdCount":
         """One for a lane."""
         lane = ThresholdCount(self.bracket, self.above.fresh(), self._backend)
         lane.threshold = self.threshold
+        if not self.needs_third_pass:
+            lane._inside = self._inside  # is filled at the end, from all candidates
         return lane
 
     def add(self, group: GroupWeights, magnitudes: Tensor) -> None:
         """Second pass: count the values beyond the bin, and look at those inside."""
         if not self.needs_third_pass:
             self._backend.count_above(magnitudes, (self.bracket.bin + 1) << SHIFT, self.above.cells(group))
-            self._found.append((group, self._backend.find(magnitudes, self.bracket.bin)))
+            if not self._found or self._found[-1][0] is not group:
+                self._found.append((group, Candidates()))
+            self._found[-1][1].add(self._backend.find(magnitudes, self.bracket.bin))
         else:
-            self._count_inside([(group, self._backend.find(magnitudes, self.bracket.bin))])
+            self._count_inside(group, self._backend.find(magnitudes, self.bracket.bin))
 
     def absorb(self, lane: "ThresholdCount") -> None:
         """Add what a lane has found."""
         self.above += lane.above
-        self._inside += lane._inside
+        if self.needs_third_pass:
+            self._inside += lane._inside
         self._found += lane._found
         lane._found = []
 
     def finish(self) -> None:
         """Find the threshold; count the values inside the bin, unless the third pass has to."""
-        if self._found:
-            self._count_inside(self._found)
+        for group, candidates in self._found:
+            self._count_inside(group, candidates.found())
         self.threshold = self.bracket.threshold(self._inside)
-        for group, found in self._found:
-            cells = found.cells[float_of_bits(found.bits) > self.threshold]
-            self.above.cells(group).view(-1).index_add_(0, cells, torch.ones_like(cells))
+        for group, candidates in self._found:
+            found = candidates.found()
+            cells = found.cells[float_of_bits(found.bits) > self.threshold].long()
+            self.above.cells(group).view(-1).index_add_(0, cells, torch.ones_like(cells, dtype=torch.int32))
         self._found = []
 
     def count(self, group: GroupWeights, magnitudes: Tensor) -> None:
@@ -217,9 +253,8 @@ class ThresholdCount:
         next_bits = int(torch.tensor(self.threshold).view(torch.int32)) + 1
         self._backend.count_above(magnitudes, next_bits, self.above.cells(group))
 
-    def _count_inside(self, found: Sequence[tuple[GroupWeights, Found]]) -> None:
-        low = torch.cat([each.bits for _, each in found]).long() & LOW_BITS
-        pixels = torch.cat([group.cells.flatten()[each.cells] for group, each in found])
+    def _count_inside(self, group: GroupWeights, found: Found) -> None:
+        low, pixels = found.bits.long() & LOW_BITS, group.cells.flatten()[found.cells.long()]
         self._inside += torch.bincount(low, pixels, minlength=1 << SHIFT).long().cpu()
 
 
@@ -244,12 +279,12 @@ class SecondPass:
         )
         self.change = PixelSums((size[0], size[1]), torch.float64, device)
         self.thresholds = {
-            mass: ThresholdCount(Bracket(first, mass), PixelSums((size[0], size[1]), torch.int64, device), backend)
+            mass: ThresholdCount(Bracket(first, mass), PixelSums((size[0], size[1]), torch.int32, device), backend)
             for mass in masses
         }
         self._backend = backend
         self._clusters = tuple(clusters.values())
-        self._sums_of: tuple[GroupWeights, Callable[[Tensor], Tensor]] | None = None
+        self._sums_of: tuple[tuple[bytes, bytes], Callable[[Tensor], Tensor]] | None = None
 
     @property
     def needs_third_pass(self) -> bool:
@@ -271,8 +306,8 @@ class SecondPass:
         for each in self.thresholds.values():
             each.add(group, magnitudes)
         if self._clusters:
-            if self._sums_of is None or self._sums_of[0] is not group:
-                self._sums_of = group, self._backend.membership(group, self._clusters)
+            if self._sums_of is None or self._sums_of[0] != group.key:
+                self._sums_of = group.key, self._backend.membership(group, self._clusters)
             self.cluster_sums[neurons] = self._sums_of[1](magnitudes)
 
     def absorb(self, lane: "SecondPass") -> None:

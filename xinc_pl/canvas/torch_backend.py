@@ -54,7 +54,7 @@ class TorchBackend(Backend):
 
     def count_above(self, magnitudes: Tensor, bits: int, above: Tensor) -> None:
         """By bit patterns."""
-        above += (bits_of(magnitudes) >= bits).sum(0)
+        above += (bits_of(magnitudes) >= bits).sum(0, dtype=torch.int32)
 
     def find(self, magnitudes: Tensor, number: int) -> Found:
         """Neuron by neuron."""

@@ -34,6 +34,15 @@ class GroupWeights:
         return self.group.rows is None and self.group.columns is None
 
     @cached_property
+    def key(self) -> tuple[bytes, bytes]:
+        """The same for groups whose values stand for the same pixels."""
+        rows, columns = (
+            b"" if classes is None else classes.cpu().numpy().tobytes()
+            for classes in (self.group.rows, self.group.columns)
+        )
+        return rows, columns
+
+    @cached_property
     def cells(self) -> Tensor:
         """float64 (R, C): pixels per cell."""
         return self.rows[:, None] * self.columns

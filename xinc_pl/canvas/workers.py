@@ -1,7 +1,8 @@
 """Threads that share the work of a layer."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -22,8 +23,12 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], num_threads: int) -> list[_Result]:
-    """What ``function`` makes of each item, in order; without gradients, and with one torch thread per thread."""
+def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], num_threads: int) -> Iterator[_Result]:
+    """What ``function`` makes of each item, in order; without gradients, and with one torch thread per thread.
+
+    Only one item more than there are threads is begun before the next result is taken, so that results that wait for
+    their turn do not pile up.
+    """
 
     def call(item: _Item) -> _Result:
         with torch.no_grad():  # a new thread knows nothing of its parent's
@@ -31,6 +36,13 @@ def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], num
 
     with one_torch_thread():
         if num_threads == 1:
-            return [call(item) for item in items]
+            yield from map(call, items)
+            return
         with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(call, items))
+            begun: deque[Future[_Result]] = deque()
+            for item in items:
+                begun.append(pool.submit(call, item))
+                if len(begun) > num_threads:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
