@@ -1,6 +1,6 @@
 """Watch how every neuron of an implicit neural representation paints its pixels, while it trains."""
 
-from xinc_pl.callbacks import CanvasEvolution, ContributionCanvas, XINCCallback
+from xinc_pl.callbacks import CanvasEvolution, ContributionCanvas, GroupingVariance, XINCCallback
 from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics, dissect
 from xinc_pl.data import Collage, Image, Video
 from xinc_pl.frames import Frame, Instance
@@ -15,6 +15,7 @@ __all__ = [
     "ContributionCanvas",
     "DissectionError",
     "Frame",
+    "GroupingVariance",
     "Image",
     "ImageINR",
     "Instance",

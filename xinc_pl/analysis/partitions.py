@@ -1,14 +1,18 @@
 """Partitions of a frame: which pixels belong together, and a random control for each (P 4.2, S 6.2)."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from xinc_pl.frames import Frame
 
+Array = npt.NDArray[Any]
 PartitionName = Literal["instances", "rgb", "gabor", "grid", "comb", "superpixels"]
 PARTITION_NAMES: tuple[PartitionName, ...] = ("instances", "rgb", "gabor", "superpixels", "grid", "comb")
 """In the order in which pictures show them."""
@@ -54,9 +58,9 @@ class Partition:
         """What statistics call it: ``rgb``, ``random_rgb``; with what differs from the defaults, ``rgb_k16``."""
         default = Partition(self.name)
         parts = [f"random_{self.name}" if self.shuffled else self.name]
-        if self.num_clusters != default.num_clusters:
+        if self.num_clusters != default.num_clusters and self.name in ("rgb", "gabor", "superpixels"):
             parts.append(f"k{self.num_clusters}")
-        if self.grid != default.grid:
+        if self.grid != default.grid and self.name in ("grid", "comb"):
             parts.append(f"{self.grid[0]}x{self.grid[1]}")
         if self.convention != default.convention:
             parts.append(self.convention)
@@ -105,4 +109,109 @@ def _without_gaps(labels: Tensor) -> Tensor:
     return numbered
 
 
-_MAKERS: dict[PartitionName, Callable[[Partition, Frame], Tensor]] = {"grid": _grid, "comb": _comb}
+def _instances(partition: Partition, frame: Frame) -> Tensor:
+    if not frame.instances:
+        raise PartitionUnavailableError("the frame has no instance masks; give them in Frame(instances=...)")
+    masks = instance_masks(frame)
+    everything = masks.any(0)
+    # The released code takes the union of all instances for the other pixels.
+    other = everything if partition.convention == "released" else ~everything
+    return torch.cat([masks, other[None]]) if bool(other.any()) else masks
+
+
+def instance_masks(frame: Frame) -> Tensor:
+    """Masks of a frame's instances, without those that have no pixel: bool (K, H, W).
+
+    Raises:
+        ValueError: A mask has another size than the frame.
+        PartitionUnavailableError: No instance has a pixel.
+    """
+    for instance in frame.instances:
+        if tuple(instance.mask.shape) != tuple(frame.size):
+            raise ValueError(
+                f"the mask of instance {instance.id} ({instance.category}) is {tuple(instance.mask.shape)}, but the "
+                f"frame is {tuple(frame.size)}; resize the masks as the frame (nearest neighbour)"
+            )
+    masks = [instance.mask.cpu().bool() for instance in frame.instances if bool(instance.mask.any())]
+    if not masks:
+        raise PartitionUnavailableError("no instance of the frame has a pixel")
+    return torch.stack(masks)
+
+
+def _rgb(partition: Partition, frame: Frame) -> Tensor:
+    return _k_means(_target(frame).reshape(-1, 3), partition).view(frame.size)
+
+
+def _gabor(partition: Partition, frame: Frame) -> Tensor:
+    from skimage.color import rgb2gray
+
+    grey = rgb2gray(_target(frame))
+    if partition.convention == "released":
+        return _k_means(_gabor_responses((grey * 255).astype(np.uint8), (1.0, 3.0), 1, "wrap"), partition).view(
+            frame.size
+        )
+    responses = _gabor_responses(grey, (3.0,), 4, "reflect")
+    spread = responses.std(0)
+    # A constant frame answers every filter with a constant, which rounding alone tells apart.
+    flat = spread <= 1e-6
+    responses = np.where(flat, 0.0, (responses - responses.mean(0)) / np.where(flat, 1.0, spread))
+    return _k_means(responses, partition).view(frame.size)
+
+
+_FREQUENCIES = (0.05, 0.25, 0.5)
+
+
+def _gabor_responses(grey: Array, sigmas: tuple[float, ...], num_orientations: int, mode: str) -> Array:
+    """Real parts of the responses to Gabor filters (S 6.2), one column per filter: (H * W, filters).
+
+    At the border, ``mode`` repeats or mirrors the frame as often as it takes, so that frames may be smaller than the
+    filters.
+    """
+    from scipy.ndimage import convolve
+    from skimage.filters import gabor_kernel
+
+    kernels = [
+        np.real(gabor_kernel(frequency, theta=np.pi * orientation / num_orientations, sigma_x=sigma, sigma_y=sigma))
+        for orientation in range(num_orientations)
+        for sigma in sigmas
+        for frequency in _FREQUENCIES
+    ]
+    return np.stack([convolve(grey, kernel, mode=mode).ravel() for kernel in kernels], 1).astype(np.float64)
+
+
+def _superpixels(partition: Partition, frame: Frame) -> Tensor:
+    from skimage.segmentation import slic
+
+    labels = slic(_target(frame), n_segments=partition.num_clusters, start_label=0, channel_axis=-1)
+    return _without_gaps(torch.from_numpy(labels.astype(np.int64)))
+
+
+def _k_means(points: Array, partition: Partition) -> Tensor:
+    """Cluster points (P, C): int64 (P,). Where there are fewer distinct points than clusters, each is one."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    k_means = KMeans(min(partition.num_clusters, len(points)), n_init=1, random_state=partition.seed)
+    # One thread: beside torch's own, more of them wait for each other, ten times as long.
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
+        labels = k_means.fit(points.astype(np.float32)).labels_
+    return _without_gaps(torch.from_numpy(labels.astype(np.int64)))
+
+
+def _target(frame: Frame) -> Array:
+    """What the frame should look like: float64 (H, W, 3)."""
+    if frame.target is None:
+        raise PartitionUnavailableError("the frame has no target; give it in Frame(target=...)")
+    return frame.target.detach().cpu().double().permute(1, 2, 0).numpy()
+
+
+_MAKERS: dict[PartitionName, Callable[[Partition, Frame], Tensor]] = {
+    "instances": _instances,
+    "rgb": _rgb,
+    "gabor": _gabor,
+    "superpixels": _superpixels,
+    "grid": _grid,
+    "comb": _comb,
+}

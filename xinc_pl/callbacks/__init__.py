@@ -5,6 +5,7 @@ from xinc_pl.callbacks.canvas_evolution import CanvasEvolution
 from xinc_pl.callbacks.checkpoint import LastCheckpoint
 from xinc_pl.callbacks.contribution_canvas import ContributionCanvas
 from xinc_pl.callbacks.dissected import DissectedFrame
+from xinc_pl.callbacks.grouping_variance import GroupingVariance
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.callbacks.reconstruction import ReconstructionWriter
 from xinc_pl.callbacks.request import Request
@@ -14,6 +15,7 @@ __all__ = [
     "CanvasEvolution",
     "ContributionCanvas",
     "DissectedFrame",
+    "GroupingVariance",
     "LastCheckpoint",
     "Outputs",
     "ReconstructionWriter",

@@ -34,8 +34,8 @@ class FramePartitions:
                 self._known[key] = labels_of(partition, frame)
             except Exception as error:
                 self._known[key] = error
-                if isinstance(error, PartitionUnavailableError):
-                    rank_zero_info(f"The partition {partition.key} is left out: {error}")
+                if isinstance(error, PartitionUnavailableError) and not partition.shuffled:
+                    rank_zero_info(f"The partition {partition.name} is left out: {error}")
         known = self._known[key]
         if isinstance(known, Exception):
             raise known

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny import tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer
+
+from xinc_pl import GroupingVariance
+from xinc_pl.analysis.partitions import PARTITION_NAMES
+
+
+def test_pictures_and_numbers_of_all_layers_and_partitions(tmp_path: Path) -> None:
+    callback = GroupingVariance(at_epochs=(0,), num_clusters=4, grid=(2, 2), on_error="raise")
+    run = trainer(tmp_path, [callback], max_epochs=1)
+    run.fit(tiny_video(), tiny_clip())
+    events = EventAccumulator(run.log_dir, size_guidance={"images": 0, "scalars": 0}).Reload()
+    pictures = events.Images("xinc/grouping_variance/all_layers/variances")
+    assert [picture.step for picture in pictures] == [0, 2]
+    assert len(events.Images("xinc/grouping_variance/frame/partitions")) == 1, "they do not change"
+    for layer in ("block_1", "block_2", "head"):
+        for name in PARTITION_NAMES:
+            values = {
+                quantity: events.Scalars(f"xinc/grouping_variance/{layer}/{name}/{quantity}")[-1].value
+                for quantity in ("lower_quartile", "median", "upper_quartile", "control_median", "over_control")
+            }
+            assert values["lower_quartile"] <= values["median"] <= values["upper_quartile"]
+            assert values["over_control"] == pytest.approx(values["median"] / values["control_median"], rel=1e-4)
+    stored = np.load(Path(run.log_dir) / "xinc/grouping_variance/head/variances_epoch_0001.npz")
+    assert set(stored) == {*PARTITION_NAMES, *(f"random_{name}" for name in PARTITION_NAMES)}
+
+
+def test_without_masks_instances_are_left_out_with_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    callback = GroupingVariance(at_epochs=(0, 1), num_clusters=4, on_error="raise")
+    with caplog.at_level("INFO"):
+        trainer(tmp_path, [callback], max_epochs=2).fit(tiny_image(), tiny_photograph())
+    lines = [record.message for record in caplog.records if "is left out" in record.message]
+    assert lines == [
+        "The partition instances is left out: the frame has no instance masks; give them in Frame(instances=...)"
+    ]
+    assert not list(tmp_path.rglob("*failed*"))
+    assert len(list(tmp_path.rglob("variances_epoch_*.png"))) == 3
+
+
+def test_a_layer_of_zero_maps_and_a_partition_of_one_cluster_are_drawn_without_numbers(tmp_path: Path) -> None:
+    module = tiny_video()
+    with torch.no_grad():
+        module.network.head.weight.zero_()
+        module.network.head.bias.zero_()
+    callback = GroupingVariance(["rgb"], num_clusters=1, at_epochs=(0,), on_error="raise")
+    run = trainer(tmp_path, [callback])
+    run.validate(module, tiny_clip(), verbose=False)
+    assert Image.open(next(tmp_path.rglob("variances_epoch_0000.png"))).size[0] == 1280
+    events = EventAccumulator(run.log_dir).Reload()
+    assert not [tag for tag in events.Tags()["scalars"] if "grouping_variance" in tag]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"partitions": []}, "partitions is empty"),
+        ({"partitions": ["sky"]}, "no partition 'sky'; choose from instances"),
+        ({"num_clusters": 0}, "0 clusters"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=f"GroupingVariance: .*{words}"):
+        GroupingVariance(**arguments)  # type: ignore[arg-type]

@@ -1,0 +1,127 @@
+"""Do neurons specialise in objects, colours, textures or places?"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from xinc_pl.analysis.grouping_variance import VarianceDistribution, variance_distribution
+from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName
+from xinc_pl.callbacks.base import XINCCallback
+from xinc_pl.callbacks.dissected import DissectedFrame
+from xinc_pl.callbacks.outputs import Outputs
+from xinc_pl.callbacks.request import Request
+
+
+class GroupingVariance(XINCCallback):
+    """Shows how unevenly neurons contribute to objects, colours, textures and places, beside chance (Fig. 4, 16).
+
+    For every neuron: the variance, over a partition's clusters, of (actual - expected) / expected contribution, where
+    expected is the cluster's share of the area. Every partition stands beside its random control, which has clusters
+    of the same sizes at shuffled pixels. Logs the picture ``xinc/grouping_variance/all_layers/variances``, once
+    the partitions themselves (``frame/partitions``), and the scalars below. A partition that the frame does not allow
+    (``instances`` without masks) is left out, with a line that says so. Scalars that do not exist (a partition of one
+    cluster has no variance) are left out.
+
+    Args:
+        partitions: Which of ``instances``, ``rgb``, ``gabor``, ``superpixels``, ``grid``, ``comb``. All by default.
+        num_clusters: Of ``rgb``, ``gabor`` and ``superpixels``.
+        grid: Rows and columns of ``grid`` and ``comb``.
+        **kwargs: When to dissect, what, and how, as for every ``XINCCallback``.
+    """
+
+    meanings: ClassVar[Mapping[str, str]] = {
+        "variances": "per layer and partition, the distribution over neurons of the variance of deltas: a neuron that "
+        "contributes everywhere alike has 0; pale: the random control",
+        "partitions": "the clusters, over the frame (once)",
+        "<partition>/median": "median over neurons of the variance of deltas",
+        "<partition>/lower_quartile": "a quarter of the neurons lies below",
+        "<partition>/upper_quartile": "a quarter of the neurons lies above",
+        "<partition>/control_median": "the median for clusters of the same sizes at shuffled pixels",
+        "<partition>/over_control": "median over the control's median: 1 means that the partition explains nothing",
+    }
+
+    def __init__(
+        self,
+        partitions: list[PartitionName] | None = None,
+        num_clusters: int = 32,
+        grid: tuple[int, int] = (4, 8),
+        **kwargs: Any,  # noqa: ANN401 - the command line looks them up
+    ) -> None:
+        super().__init__(**kwargs)
+        if partitions is not None and not partitions:
+            raise ValueError("GroupingVariance: partitions is empty; name some, or leave it out for all")
+        rules: Literal["paper", "released"] = "released" if self.convention == "released" else "paper"
+        wanted = PARTITION_NAMES if partitions is None else partitions
+        try:
+            self.partitions = tuple(
+                sorted(
+                    (Partition(name, num_clusters, (grid[0], grid[1]), rules, self.seed) for name in set(wanted)),
+                    key=lambda partition: PARTITION_NAMES.index(partition.name),
+                )
+            )
+        except ValueError as error:
+            raise ValueError(f"GroupingVariance: {error}") from None
+        self._shown: set[int] = set()
+
+    def request(self) -> Request:
+        """All partitions, each with its control."""
+        return Request(partitions=tuple(each for wanted in self.partitions for each in (wanted, wanted.control)))
+
+    def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """For each layer, all partitions over the training, and over their controls."""
+        return {
+            f"partitions over training, {layer}: {what}": [f"{layer}/[a-z]+/{what}"]
+            for layer in layers
+            for what in ("median", "over_control")
+        }
+
+    def analyse(self, frames: Sequence[DissectedFrame], layers: Sequence[str], outputs: Outputs) -> None:
+        """Draw all layers of every frame."""
+        from xinc_pl.plots.grouping_variance import draw_variances
+
+        for dissected in frames:
+            partitions = dissected.available(self.partitions)
+            self._show_partitions(dissected, partitions, outputs)
+            results = [
+                [variance_distribution(layer, dissected.statistics(layer), each) for each in partitions]
+                for layer in layers
+            ]
+            picture = draw_variances(results, epoch=outputs.epoch, psnr=dissected.psnr)
+            outputs.image("all_layers", "variances", picture, dissected.frame.index)
+            for result in results:
+                self._log(result, dissected, outputs)
+
+    def _log(self, results: Sequence[VarianceDistribution], dissected: DissectedFrame, outputs: Outputs) -> None:
+        index = dissected.frame.index
+        arrays: dict[str, npt.NDArray[np.float64]] = {}
+        for result in results:
+            values = {
+                "median": result.median,
+                "lower_quartile": result.quartiles[0],
+                "upper_quartile": result.quartiles[1],
+                "control_median": result.control_median,
+                "over_control": result.median / result.control_median if result.control_median else math.nan,
+            }
+            name = result.partition.name
+            finite = {f"{name}/{key}": value for key, value in values.items() if math.isfinite(value)}
+            outputs.scalars(result.layer, finite, index)
+            arrays |= {name: result.variances, f"random_{name}": result.control}
+        if results:
+            outputs.arrays(results[0].layer, "variances", arrays, index)
+
+    def _show_partitions(self, dissected: DissectedFrame, partitions: Sequence[Partition], outputs: Outputs) -> None:
+        """Show once what is grouped."""
+        from xinc_pl.plots.partitions import draw_partitions
+
+        frame = dissected.frame
+        if frame.index in self._shown or not partitions:
+            return
+        self._shown.add(frame.index)
+        target = dissected.reconstruction if frame.target is None else frame.target
+        labels = {each.key: dissected.labels(each).numpy() for each in partitions}
+        labels |= {each.control.key: dissected.labels(each.control).numpy() for each in partitions}
+        picture = draw_partitions(labels, target.float().cpu().permute(1, 2, 0).numpy())
+        outputs.image("frame", "partitions", np.ascontiguousarray(picture), frame.index)
