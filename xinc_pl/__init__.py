@@ -1,6 +1,13 @@
 """Watch how every neuron of an implicit neural representation paints its pixels, while it trains."""
 
-from xinc_pl.callbacks import CanvasEvolution, ContributionCanvas, GroupingVariance, XINCCallback
+from xinc_pl.callbacks import (
+    CanvasEvolution,
+    ContributionCanvas,
+    ContributionVsIntensity,
+    GroupingVariance,
+    RepresentationSpread,
+    XINCCallback,
+)
 from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics, dissect
 from xinc_pl.data import Collage, Image, Video
 from xinc_pl.frames import Frame, Instance
@@ -13,6 +20,7 @@ __all__ = [
     "CanvasEvolution",
     "Collage",
     "ContributionCanvas",
+    "ContributionVsIntensity",
     "DissectionError",
     "Frame",
     "GroupingVariance",
@@ -22,6 +30,7 @@ __all__ = [
     "LayerCanvas",
     "LayerStatistics",
     "NeRV",
+    "RepresentationSpread",
     "Video",
     "VideoINR",
     "XINCCallback",

@@ -4,21 +4,25 @@ from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.canvas_evolution import CanvasEvolution
 from xinc_pl.callbacks.checkpoint import LastCheckpoint
 from xinc_pl.callbacks.contribution_canvas import ContributionCanvas
+from xinc_pl.callbacks.contribution_vs_intensity import ContributionVsIntensity
 from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.grouping_variance import GroupingVariance
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.callbacks.reconstruction import ReconstructionWriter
+from xinc_pl.callbacks.representation_spread import RepresentationSpread
 from xinc_pl.callbacks.request import Request
 from xinc_pl.callbacks.summary import RunSummary
 
 __all__ = [
     "CanvasEvolution",
     "ContributionCanvas",
+    "ContributionVsIntensity",
     "DissectedFrame",
     "GroupingVariance",
     "LastCheckpoint",
     "Outputs",
     "ReconstructionWriter",
+    "RepresentationSpread",
     "Request",
     "RunSummary",
     "XINCCallback",

@@ -1,0 +1,83 @@
+"""Totals of all layers beside the frame's intensity and edges (Fig. 5)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.colors import Normalize
+
+from xinc_pl.analysis.contribution_vs_intensity import FrameFeatures, IntensityComparison
+from xinc_pl.plots.figures import (
+    HEADING_SIZE,
+    MAGNITUDE_COLOURS,
+    MARGIN,
+    SIGNED_COLOURS,
+    TITLE_HEIGHT,
+    Sheet,
+    moment_title,
+)
+
+EDGE_LIMIT = 0.5
+"""Where the colours of edges end: the Sobel gradient of an intensity in [0, 1] hardly ever passes it."""
+
+_WIDTH = 1280
+_HEADING = 54
+_BARS = 90
+
+
+def draw_contribution_vs_intensity(
+    comparisons: Sequence[IntensityComparison],
+    features: FrameFeatures,
+    frame: npt.NDArray[np.float32],
+    *,
+    epoch: int,
+    psnr: float | None,
+) -> npt.NDArray[np.uint8]:
+    """Draw frame, intensity and edges in the first column, then a column per layer: total, and total - intensity.
+
+    Args:
+        comparisons: Of each layer, input side first.
+        features: Of the frame.
+        frame: (H, W, 3) in [0, 1].
+        epoch: For the title.
+        psnr: For the title, in dB.
+
+    Returns:
+        An image (height, 1280, 3).
+    """
+    columns = len(comparisons) + 1
+    aspect = frame.shape[0] / frame.shape[1]
+    width = min((_WIDTH - _BARS - MARGIN * (columns + 1)) / columns, 420)
+    tall = width * aspect
+    pitch = tall + TITLE_HEIGHT
+    sheet = Sheet(_WIDTH, round(max(_HEADING + 3 * pitch + MARGIN, 360)))
+    sheet.words(f"contribution and intensity · {moment_title(epoch, psnr)}", MARGIN, 8, size=HEADING_SIZE, bold=True)
+    unit, signed = Normalize(0, 1), Normalize(-1, 1)
+
+    def box(column: int, row: int) -> tuple[float, float, float, float]:
+        return MARGIN + column * (width + MARGIN), _HEADING + TITLE_HEIGHT + row * pitch, width, tall
+
+    sheet.picture(frame, box(0, 0), "frame")
+    sheet.picture(features.intensity, box(0, 1), "intensity", colours=MAGNITUDE_COLOURS, norm=unit)
+    sheet.picture(features.edges, box(0, 2), "edges", colours=MAGNITUDE_COLOURS, norm=Normalize(0, EDGE_LIMIT))
+    for column, each in enumerate(comparisons, start=1):
+        sheet.picture(each.total, box(column, 0), f"{each.layer}: total", colours=MAGNITUDE_COLOURS, norm=unit)
+        sheet.picture(each.difference, box(column, 1), "total - intensity", colours=SIGNED_COLOURS, norm=signed)
+        left, top, _, _ = box(column, 2)
+        sheet.words("correlation (control)", left, top - TITLE_HEIGHT + 12)
+        lines = (
+            ("intensity", each.intensity_correlation, each.intensity_control),
+            ("edges", each.edge_correlation, each.edge_control),
+        )
+        for line, (name, value, control) in enumerate(lines, start=1):
+            text = f"{name}: {_number(value)} ({_number(control)})"
+            sheet.words(text, left, top - TITLE_HEIGHT + 14 + 26 * line)
+    bar = _WIDTH - _BARS + 12
+    sheet.words("control: the frame turned by half a turn", box(1, 2)[0], sheet.height - 32, colour="#666666")
+    sheet.colour_bar((bar, box(0, 0)[1], 14, tall), MAGNITUDE_COLOURS, unit, [0, 0.5, 1])
+    sheet.colour_bar((bar, box(0, 1)[1], 14, tall), SIGNED_COLOURS, signed, [-1, 0, 1])
+    return sheet.pixels()
+
+
+def _number(value: float) -> str:
+    return "none" if np.isnan(value) else f"{value:+.2f}"
