@@ -1,6 +1,7 @@
 """The core: record a network on a frame, and say how much each neuron contributes to each pixel."""
 
 from xinc_pl.canvas.canvas import Canvas, dissect
+from xinc_pl.canvas.change import stream_change
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layer_canvas import LayerCanvas, stream_statistics
 from xinc_pl.canvas.linear import input_by_pixel
@@ -21,5 +22,6 @@ __all__ = [
     "contribution_rule",
     "dissect",
     "input_by_pixel",
+    "stream_change",
     "stream_statistics",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor
 from xinc_pl.canvas.partition import Clusters, clusters_of
 from xinc_pl.canvas.rules import ContributionRule
 from xinc_pl.canvas.statistics import ClusterSums, LayerStatistics
-from xinc_pl.canvas.tallies import FirstPass, SecondPass
+from xinc_pl.canvas.tallies import ChangeTally, FirstPass, SecondPass
 from xinc_pl.canvas.weights import GroupWeights
 from xinc_pl.canvas.workers import in_threads
 
@@ -69,6 +69,18 @@ def stream_layers(
         _gather(rule, neurons, first, second, each, has_change=frame > 0)
         for frame, (rule, first, second, each) in enumerate(zip(rules, firsts, seconds, clusters, strict=True))
     ]
+
+
+def stream_change_of(rules: Sequence[ContributionRule], neurons: Tensor) -> list[Tensor]:
+    """The change between consecutive frames alone: float64 (H, W), on the CPU.
+
+    Args:
+        rules: The layer's rule on each frame.
+        neurons: Which neurons, int64 (N,), ascending.
+    """
+    tallies = [ChangeTally(rule.size, rule.device, rule.backend) for rule in rules[1:]]
+    _Layer(rules, neurons).stream(tallies, _add_to_change)
+    return [tally.sums.image().cpu() for tally in tallies]
 
 
 class _Layer:
@@ -136,6 +148,11 @@ def _add_to_second(seconds: Sequence[SecondPass], part: _Part) -> None:
     for second, group, magnitudes in zip(seconds, part.groups, part.maps(), strict=True):
         second.add(group, part.places, magnitudes, before)
         before = magnitudes
+
+
+def _add_to_change(tallies: Sequence[ChangeTally], part: _Part) -> None:
+    for tally, group, (before, now) in zip(tallies, part.groups[1:], pairwise(part.maps()), strict=True):
+        tally.add(group, now, before)
 
 
 def _add_to_third(seconds: Sequence[SecondPass], part: _Part) -> None:

@@ -326,3 +326,31 @@ class SecondPass:
         for each in self.thresholds.values():
             if each.needs_third_pass:
                 each.count(group, magnitudes)
+
+
+class ChangeTally:
+    """How much the maps of one frame differ from those of the frame before.
+
+    Args:
+        size: Height and width.
+        device: Where the maps are.
+        backend: Who computes.
+    """
+
+    def __init__(self, size: tuple[int, int], device: torch.device, backend: Backend) -> None:
+        self.sums = PixelSums(size, torch.float64, device)
+        self._backend = backend
+
+    def lane(self) -> "ChangeTally":
+        """One that adds up for itself."""
+        lane = copy.copy(self)
+        lane.sums = self.sums.fresh()
+        return lane
+
+    def add(self, group: GroupWeights, magnitudes: Tensor, before: Tensor) -> None:
+        """Take in the maps (n, R, C) of some neurons on both frames."""
+        self._backend.add_change(magnitudes, before, self.sums.cells(group))
+
+    def absorb(self, lane: "ChangeTally") -> None:
+        """Add what a lane has added up."""
+        self.sums += lane.sums
