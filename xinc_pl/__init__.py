@@ -5,6 +5,8 @@ from xinc_pl.callbacks import (
     ContributionCanvas,
     ContributionVsIntensity,
     GroupingVariance,
+    MotionContributions,
+    ObjectContributions,
     RepresentationSpread,
     XINCCallback,
 )
@@ -29,7 +31,9 @@ __all__ = [
     "Instance",
     "LayerCanvas",
     "LayerStatistics",
+    "MotionContributions",
     "NeRV",
+    "ObjectContributions",
     "RepresentationSpread",
     "Video",
     "VideoINR",

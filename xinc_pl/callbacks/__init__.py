@@ -7,6 +7,8 @@ from xinc_pl.callbacks.contribution_canvas import ContributionCanvas
 from xinc_pl.callbacks.contribution_vs_intensity import ContributionVsIntensity
 from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.grouping_variance import GroupingVariance
+from xinc_pl.callbacks.motion_contributions import MotionContributions
+from xinc_pl.callbacks.object_contributions import ObjectContributions
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.callbacks.reconstruction import ReconstructionWriter
 from xinc_pl.callbacks.representation_spread import RepresentationSpread
@@ -20,6 +22,8 @@ __all__ = [
     "DissectedFrame",
     "GroupingVariance",
     "LastCheckpoint",
+    "MotionContributions",
+    "ObjectContributions",
     "Outputs",
     "ReconstructionWriter",
     "RepresentationSpread",

@@ -1,0 +1,112 @@
+"""Contributions of sampled neurons to things and stuff (Fig. 8, 19)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from xinc_pl.analysis.canvas_sample import neuron_label
+from xinc_pl.analysis.object_contributions import ObjectContributions, ObjectName
+from xinc_pl.plots.charts import log_axis, log_places
+from xinc_pl.plots.figures import FONT_SIZE, HEADING_SIZE, moment_title
+from xinc_pl.plots.palette import CATEGORY_COLOURS, MARKERS
+
+LIMITS = (0.1, 10.0)
+"""Of a share, in multiples of an even one. The same at every moment; what lies beyond is drawn at the edge."""
+
+_ROW, _HEADING = 2.6, 1.35
+
+
+def draw_object_contributions(
+    results: Sequence[ObjectContributions],
+    shapes: Sequence[tuple[int, ...]],
+    frames: Sequence[int],
+    *,
+    epoch: int,
+    psnr: float | None,
+) -> npt.NDArray[np.uint8]:
+    """Draw a row per layer: for each neuron its objects, and for a video their way through the frames.
+
+    Args:
+        results: Of each layer, input side first, with the neurons to draw.
+        shapes: ``neuron_shape`` of each layer.
+        frames: Indices of the frames.
+        epoch: For the title.
+        psnr: For the title, in dB.
+
+    Returns:
+        An image (height, 1280, 3).
+    """
+    height = _HEADING + _ROW * len(results)
+    figure = Figure(figsize=(12.8, height), dpi=100, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    title = f"contributions to objects · {moment_title(epoch, psnr)}"
+    figure.text(0.012, 1 - 0.1 / height, title, fontsize=HEADING_SIZE, weight="bold", va="top")
+    styles = _styles(results[0].objects)
+    handles = [
+        Line2D([], [], color=colour, marker=marker, markerfacecolor=fill, linestyle="none", markersize=8, label=label)
+        for label, colour, marker, fill in styles
+    ]
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        ncols=min(len(handles), 7),
+        fontsize=FONT_SIZE - 1,
+        frameon=False,
+        bbox_to_anchor=(0, 1 - 0.5 / height),
+        columnspacing=1,
+        handletextpad=0.2,
+    )
+    for row, (result, shape) in enumerate(zip(results, shapes, strict=True)):
+        bottom = 1 - (_HEADING + (row + 1) * _ROW - 0.5) / height
+        axes = figure.add_axes((0.075, bottom, 0.915, (_ROW - 0.85) / height))
+        _draw_layer(axes, result, shape, styles)
+        steps = f"; steps: frames {', '.join(map(str, frames))}" if len(frames) > 1 else ""
+        axes.set_title(f"{result.layer}, sampled neurons{steps}", fontsize=FONT_SIZE, loc="left", weight="bold")
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def _styles(objects: Sequence[ObjectName]) -> list[tuple[str, str, str, str]]:
+    """Label, colour, marker and fill of each object: a colour per category, a marker per object, stuff hollow."""
+    categories = list(dict.fromkeys(each.category for each in objects))
+    styles, seen = [], dict.fromkeys(categories, 0)
+    for each in objects:
+        colour = CATEGORY_COLOURS[categories.index(each.category) % len(CATEGORY_COLOURS)]
+        marker = MARKERS[seen[each.category] % len(MARKERS)]
+        seen[each.category] += 1
+        styles.append((f"{each.category} {each.id}", colour, marker, colour if each.is_thing else "white"))
+    return styles
+
+
+def _draw_layer(
+    axes: Axes, result: ObjectContributions, shape: tuple[int, ...], styles: Sequence[tuple[str, str, str, str]]
+) -> None:
+    num_frames = result.shares.shape[2]
+    offsets = np.linspace(-0.38, 0.38, num_frames) if num_frames > 1 else np.zeros(1)
+    # One line per object with a gap after each neuron: thousands of lines would take seconds.
+    x = np.concatenate([np.append(place + offsets, np.nan) for place in range(len(result.neurons))])
+    for index, (_, colour, marker, fill) in enumerate(styles):
+        heights = np.pad(result.shares[:, index], ((0, 0), (0, 1)), constant_values=np.nan).ravel()
+        axes.plot(
+            x,
+            log_places(heights, LIMITS),
+            color=colour,
+            marker=marker,
+            markerfacecolor=fill,
+            markersize=5,
+            linewidth=1.2,
+            linestyle="-" if fill == colour else ":",
+        )
+    axes.axhline(0, color="#888888", linewidth=0.8)
+    for place in range(len(result.neurons) - 1):
+        axes.axvline(place + 0.5, color="#dddddd", linewidth=0.8)
+    labels = [neuron_label(int(neuron), shape) for neuron in result.neurons]
+    axes.set_xticks(range(len(labels)), labels, fontsize=FONT_SIZE - 3)
+    axes.set_xlim(-0.5, len(labels) - 0.5)
+    axes.set_ylabel("mean A / even", fontsize=FONT_SIZE - 1)
+    log_axis(axes, "y", LIMITS)
