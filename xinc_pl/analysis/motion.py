@@ -33,14 +33,14 @@ class MotionComparison:
     moving_over_still_control: float
 
 
-def flow_magnitude(before: Frame, now: Frame) -> Floats | None:
-    """Length of the displacement of each pixel between two frames, in pixels: float64 (H, W).
+def flow_between(before: Frame, now: Frame) -> Floats | None:
+    """Displacement of each pixel between two frames, in pixels: float64 (2, H, W).
 
     The data's own flow where ``now`` has one and ``before`` is the frame right before it; else TV-L1 on grey frames;
     None without targets.
     """
     if now.flow is not None and now.index == before.index + 1:
-        return np.asarray(now.flow.detach().cpu().double().norm(dim=0).numpy())
+        return np.asarray(now.flow.detach().cpu().double().numpy())
     if before.target is None or now.target is None:
         return None
     from skimage.color import rgb2gray
@@ -49,31 +49,41 @@ def flow_magnitude(before: Frame, now: Frame) -> Floats | None:
     earlier, later = (
         rgb2gray(target.detach().cpu().double().permute(1, 2, 0).numpy()) for target in (before.target, now.target)
     )
-    return np.asarray(np.linalg.norm(optical_flow_tvl1(later, earlier), axis=0), dtype=np.float64)
+    return np.asarray(optical_flow_tvl1(later, earlier), dtype=np.float64)
+
+
+def is_moving(flow: Floats, min_motion: float) -> npt.NDArray[np.bool_]:
+    """Which pixels of a flow (2, H, W) move against the scene by more than ``min_motion`` pixels.
+
+    The scene is the median displacement, so that the pan of a camera makes nothing move.
+    """
+    own = flow - np.median(flow, axis=(1, 2), keepdims=True)
+    return np.asarray(np.linalg.norm(own, axis=0) > min_motion)
 
 
 def compare_with_motion(
     layer: str, change: Tensor, flow: Floats, control: Floats, min_motion: float
 ) -> MotionComparison:
-    """Compare a layer's change (H, W) with a flow magnitude, and with one that has nothing to do with it.
+    """Compare a layer's change (H, W) with a flow, and with one that has nothing to do with it.
 
     Args:
         layer: The layer's name.
         change: As from ``stream_change``.
-        flow: Float64 (H, W), pixels.
+        flow: Float64 (2, H, W), pixels.
         control: Likewise.
-        min_motion: From how many pixels on a pixel counts as moving.
+        min_motion: See ``is_moving``.
     """
     values = change.cpu().double().numpy()
     mean = float(values.mean())
     values = values / mean if mean > 0 else np.zeros_like(values)
+    lengths, control_lengths = (np.linalg.norm(each, axis=0) for each in (flow, control))
     return MotionComparison(
         layer=layer,
         change=values,
-        correlation=rank_correlation(values, flow),
-        moving_over_still=moving_over_still(values, flow > min_motion),
-        correlation_control=rank_correlation(values, control),
-        moving_over_still_control=moving_over_still(values, control > min_motion),
+        correlation=rank_correlation(values, lengths),
+        moving_over_still=moving_over_still(values, is_moving(flow, min_motion)),
+        correlation_control=rank_correlation(values, control_lengths),
+        moving_over_still_control=moving_over_still(values, is_moving(control, min_motion)),
     )
 
 
@@ -87,9 +97,9 @@ def rank_correlation(first: Floats, second: Floats) -> float:
     return float(a @ b) / norms if norms > 0 else float("nan")
 
 
-def moving_over_still(change: Floats, is_moving: npt.NDArray[np.bool_]) -> float:
+def moving_over_still(change: Floats, moves: npt.NDArray[np.bool_]) -> float:
     """Mean of ``change`` where something moves over the mean where nothing does; NaN without one of the two."""
-    if is_moving.all() or not is_moving.any():
+    if moves.all() or not moves.any():
         return float("nan")
-    still = float(change[~is_moving].mean())
-    return float(change[is_moving].mean()) / still if still > 0 else float("nan")
+    still = float(change[~moves].mean())
+    return float(change[moves].mean()) / still if still > 0 else float("nan")

@@ -137,13 +137,15 @@ def concentration(contributions: ObjectContributions, seed: int) -> Concentratio
     present = ~np.isnan(contributions.shares)
     vectors = (np.where(present, contributions.shares, 0).sum(2) / np.maximum(present.sum(2), 1)).T
     categories = np.unique([each.category for each in contributions.objects], return_inverse=True)[1]
-    pairs = np.array(list(combinations(range(len(categories)), 2))).reshape(-1, 2)
+    pairs = np.array(list(combinations(range(len(categories)), 2)), dtype=np.int64).reshape(-1, 2)
     distances = np.linalg.norm(vectors[pairs[:, 0]] - vectors[pairs[:, 1]], axis=1)
 
     def ratio(labels: npt.NDArray[np.int64]) -> float:
         same = labels[pairs[:, 0]] == labels[pairs[:, 1]]
-        within = distances[same].mean() if same.any() else 0.0
-        return float(distances[~same].mean() / within) if within > 0 and not same.all() else float("nan")
+        if same.all() or not same.any():
+            return float("nan")
+        within = distances[same].mean()
+        return float(distances[~same].mean() / within) if within > 0 else float("nan")
 
     actual = ratio(categories)
     generator = np.random.default_rng(seed)

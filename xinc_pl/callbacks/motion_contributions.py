@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from xinc_pl.analysis.motion import compare_with_motion, flow_magnitude
+from xinc_pl.analysis.motion import compare_with_motion, flow_between
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
@@ -27,7 +27,7 @@ class MotionContributions(XINCCallback):
     nothing else happens.
 
     Args:
-        min_motion: From how many pixels per frame on a pixel counts as moving.
+        min_motion: From how many pixels per frame on, against the scene's median motion, a pixel counts as moving.
         frames: The later frame of each pair, by index; or, in code, Frames, each two neighbours of which are a pair.
             By default two pairs, after one and after two thirds of the video.
         **kwargs: When to dissect, what, and how, as for every ``XINCCallback``.
@@ -37,7 +37,7 @@ class MotionContributions(XINCCallback):
         "motion": "per layer, the sum over neurons of how much their contributions change, over its mean",
         "correlation": "Spearman's rank correlation over pixels of the layer's change with the flow's magnitude",
         "correlation_control": "the same with the flow of another pair (of the only pair: mirrored)",
-        "moving_over_still": "mean change of moving over that of still pixels",
+        "moving_over_still": "mean change of pixels that move against the scene over that of the others",
         "moving_over_still_control": "the same with the flow of another pair",
     }
 
@@ -83,7 +83,7 @@ class MotionContributions(XINCCallback):
         for number, (pair, flow) in enumerate(zip(pairs, flows, strict=True)):
             if flow is not None:
                 others = [each for place, each in enumerate(flows) if each is not None and place != number]
-                control = others[number % len(others)] if others else flow[:, ::-1]
+                control = others[number % len(others)] if others else flow[:, :, ::-1]
                 self._compare(pair, flow, control, layers, outputs)
 
     def _pairs(self, frames: Sequence[DissectedFrame]) -> list[Pair]:
@@ -98,7 +98,7 @@ class MotionContributions(XINCCallback):
         before, now = (each.frame for each in pair)
         key = before.index, now.index
         if key not in self._flows:
-            self._flows[key] = flow_magnitude(before, now)
+            self._flows[key] = flow_between(before, now)
         return self._flows[key]
 
     def _compare(self, pair: Pair, flow: Flow, control: Flow, layers: Sequence[str], outputs: Outputs) -> None:
@@ -113,7 +113,7 @@ class MotionContributions(XINCCallback):
         picture = draw_motion(
             results,
             None if target is None else target.float().cpu().permute(1, 2, 0).numpy(),
-            flow,
+            np.linalg.norm(flow, axis=0),
             (before.frame.index, now.frame.index),
             epoch=outputs.epoch,
             psnr=now.psnr,
