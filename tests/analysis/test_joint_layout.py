@@ -22,7 +22,7 @@ def test_too_few_neurons_have_no_layout() -> None:
 def test_kinds_of_neurons_lie_together_whatever_their_run() -> None:
     first, second = vectors_around(0, 30, 0), vectors_around(0.9, 30, 1)
     np.random.seed(3)
-    state = np.random.get_state()[1].copy()
+    state, num_threads = np.random.get_state()[1].copy(), torch.get_num_threads()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         layout = joint_layout([NeuronVectors(each.neurons, each.vectors) for each in (first, second, first)])
@@ -31,6 +31,7 @@ def test_kinds_of_neurons_lie_together_whatever_their_run() -> None:
     assert layout.run.tolist() == [0] * 30 + [1] * 30 + [2] * 30
     assert layout.neurons.tolist() == list(range(10, 40)) * 3
     assert np.array_equal(np.random.get_state()[1], state)
+    assert torch.get_num_threads() == num_threads
     one, other, again = (layout.points[layout.run == run] for run in range(3))
     twins = np.linalg.norm(one - again, axis=1)
     strangers = np.linalg.norm(one[:, None] - other, axis=2)

@@ -52,14 +52,19 @@ def joint_layout(vectors: Sequence[NeuronVectors], seed: int = 0) -> JointLayout
 
 
 def _umap(points: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float64]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it runs in one thread, and that TensorFlow is not there
-        import umap  # takes two seconds
+    num_threads = torch.get_num_threads()
+    count = min(max(5, min(150, round(math.sqrt(len(points))))), len(points) - 1)
+    # The spectral start needs clearly more points than dimensions.
+    start = "spectral" if len(points) > 50 else "random"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it runs in one thread, and that TensorFlow is not there
+            import umap  # takes two seconds
 
-        count = min(max(5, min(150, round(math.sqrt(len(points))))), len(points) - 1)
-        # The spectral start needs clearly more points than dimensions, and a graph in one piece.
-        start = "spectral" if len(points) > 50 else "random"
-        reducer = umap.UMAP(
-            n_neighbors=count, min_dist=0.1, metric="euclidean", random_state=seed, n_jobs=1, init=start
-        )
-        return np.asarray(reducer.fit_transform(points), dtype=np.float64)
+            reducer = umap.UMAP(
+                n_neighbors=count, min_dist=0.1, metric="euclidean", random_state=seed, n_jobs=1, init=start
+            )
+            return np.asarray(reducer.fit_transform(points), dtype=np.float64)
+    finally:
+        # It leaves its compiler's number of threads behind, which is torch's as well.
+        torch.set_num_threads(num_threads)
