@@ -40,6 +40,22 @@ def golden() -> Callable[[str], dict[str, Tensor]]:
 
 
 @pytest.fixture(scope="session")
+def finished_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with runs that the command line has left in ``lightning_logs``: see ``RUNS`` in ``tiny``."""
+    from tiny import RUNS
+
+    from xinc_pl.cli import main
+
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("sys.argv", ["xinc"])
+        for words in RUNS:
+            main(["fit", *words])
+    return folder
+
+
+@pytest.fixture(scope="session")
 def reference_ssim() -> Callable[[Tensor, Tensor], float]:
     """Mean SSIM of frames (B, 3, H, W), by scikit-image: window of 11, sigma 1.5, borders mirrored."""
 

@@ -19,7 +19,9 @@ ALLOWED = {
     "analysis": {"canvas", "frames"},
     "plots": {"analysis"},
     "callbacks": {"analysis", "canvas", "data", "frames", "models", "plots", "random_state", "training"},
-    "cli": {"analysis", "callbacks", "canvas", "data", "frames", "models", "plots", "random_state", "training"},
+    "runs": {"callbacks", "canvas", "data", "frames", "random_state"},
+    "tools": {"analysis", "callbacks", "canvas", "plots", "runs"},
+    "cli": {"callbacks", "data", "models", "runs", "tools", "training"},
     "__main__": {"cli"},
     "__init__": {"callbacks", "canvas", "data", "frames", "models", "training"},
 }

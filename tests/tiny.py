@@ -57,6 +57,31 @@ def weights_of(module: LightningModule) -> list[torch.Tensor]:
     return [parameter.detach().clone() for parameter in module.parameters()]
 
 
+_SHORT = [
+    *("--trainer.max_epochs", "2", "--trainer.check_val_every_n_epoch", "1", "--trainer.accelerator", "cpu"),
+    *("--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"),
+]
+_NERV = [
+    *("--config", "nerv", "--data.num_frames", "4", "--model.network.strides", "[2, 2]", "--model.network.width", "7"),
+    *("--model.network.levels", "6", "--trainer.callbacks", "LastCheckpoint", *_SHORT),
+    *("--trainer.callbacks+", "ModelCheckpoint", "--trainer.callbacks.filename", "best-{epoch}"),
+]
+_FFN = [
+    *("--config", "ffn", "--data.size", "[16, 32]", "--data.steps_per_epoch", "2"),
+    *("--model.network.num_frequencies", "6", "--model.network.widths", "[10, 8]"),
+    *("--trainer.callbacks", "LastCheckpoint", *_SHORT),
+]
+RUNS = [
+    [*_NERV, "--data.size", "[16, 32]"],
+    [*_NERV, "--data.size", "[16, 32]", "--seed_everything", "1"],
+    [*_NERV, "--data.size", "[16, 16]"],
+    [*_FFN],
+    [*_NERV, "--data.size", "[16, 32]", "--data.seed", "5"],
+    [*_NERV, "--data.size", "[16, 32]", "--model.network.strides", "[4]"],
+]
+"""Words of ``fit``: two seeds; another size; another network; another clip; other layers."""
+
+
 class Probe(XINCCallback):
     """Remembers when it was called and with what."""
 

@@ -26,13 +26,11 @@ from xinc_pl.callbacks import ReconstructionWriter, RunSummary, XINCCallback
 from xinc_pl.callbacks.guide import write_hyperparameters
 from xinc_pl.callbacks.outputs import callbacks_of, is_rehearsal, tensorboard_loggers
 from xinc_pl.data import FramesDataModule
+from xinc_pl.runs import LINKS, RunError, one_line
 from xinc_pl.training import NonFiniteLossError
 
-_LINKS = {
-    "data.size": ("model.init_args.size", "model.init_args.network.init_args.size"),
-    "data.num_frames": ("model.init_args.num_frames",),
-}
-"""What the data know, so that nobody has to type it twice."""
+_DESCRIPTION = f"""{xinc_pl.__doc__} And afterwards: `xinc compare RUN RUN ...` lays the canvases of finished runs side
+by side; see `xinc compare --help`."""
 
 
 def bundled_configs() -> dict[str, Path]:
@@ -56,17 +54,6 @@ def give_up(error: Exception | str) -> NoReturn:
     """Print one line and exit with 2."""
     sys.stderr.write(f"xinc: error: {one_line(str(error))}\n")
     sys.exit(2)
-
-
-def one_line(message: str) -> str:
-    """The heart of an error message.
-
-    jsonargparse tries one type after the other and lists what each has said; the first complaint is that of the
-    class which the user has named.
-    """
-    complaints = [line.strip().removeprefix("- ") for line in message.splitlines() if line.strip().startswith("- ")]
-    own = [line for line in complaints if not line.startswith(("Expected a", "Problem with"))]
-    return own[0] if own else message.strip()
 
 
 class BundledConfigFile(ActionConfigFile):
@@ -117,7 +104,7 @@ class XINCCommandLine(LightningCLI):
             save_config_kwargs={"overwrite": True},
             trainer_defaults={"callbacks": [RunSummary(), ReconstructionWriter()]},
             seed_everything_default=0,
-            parser_kwargs={"prog": "xinc", "description": xinc_pl.__doc__, "allow_abbrev": False},
+            parser_kwargs={"prog": "xinc", "description": _DESCRIPTION, "allow_abbrev": False},
             subclass_mode_model=True,
             subclass_mode_data=True,
             args=args,
@@ -139,7 +126,7 @@ class XINCCommandLine(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Sizes come from the data."""
-        for source, targets in _LINKS.items():
+        for source, targets in LINKS.items():
             for target in targets:
                 parser.link_arguments(source, target, apply_on="instantiate")
 
@@ -184,7 +171,7 @@ class XINCCommandLine(LightningCLI):
     def _warn_of_overruled_values(self) -> None:
         """Say which values were given in vain, because the data determine them."""
         config = self.config[self.subcommand] if self.subcommand else self.config
-        for source, targets in _LINKS.items():
+        for source, targets in LINKS.items():
             actual = getattr(self.datamodule, source.removeprefix("data."), None)
             for target in targets:
                 given = config.get(target)
@@ -208,16 +195,29 @@ def _import(class_path: str) -> Any:  # noqa: ANN401 - a class, of whatever kind
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line.
+    """Run the command line: ``compare``, or one of Lightning's subcommands.
 
     Args:
         args: Its words; by default those the program was called with.
     """
     # Lightning 2.6 on newer torch, once per run; nothing that a user could do anything about.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    words = sys.argv[1:] if args is None else list(args)
+    if words[:1] == ["compare"]:
+        _run_tool(words[1:])
+        return
     try:
-        XINCCommandLine(None if args is None else list(args))
+        XINCCommandLine(None if args is None else words)
     except NonFiniteLossError as error:
         sys.exit(f"xinc: {error}")
     except SIGTERMException:
         sys.exit(128 + signal.SIGTERM)  # Lightning would exit as if the training had come to its end
+
+
+def _run_tool(words: Sequence[str]) -> None:
+    from xinc_pl.tools.compare import main as compare
+
+    try:
+        compare(words)
+    except RunError as error:
+        give_up(error)

@@ -1,0 +1,96 @@
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from xinc_pl.analysis.comparison import LayerComparison, match_neurons, mixing
+from xinc_pl.analysis.grouping_variance import VarianceDistribution
+from xinc_pl.analysis.joint_layout import JointLayout
+from xinc_pl.analysis.partitions import Partition
+from xinc_pl.canvas.statistics import NeuronVectors
+from xinc_pl.plots.comparison import draw_layouts, draw_matching, draw_run_variances, run_colour
+
+RUNS = ["version_0 · epoch 3 · 20.00 dB", "version_1 · epoch 3 · 21.00 dB"]
+TITLE = "Runs · frame 0"
+
+
+def layer_of(name: str, num_runs: int = 2, num_neurons: int = 12, scale: float = 1.0) -> LayerComparison:
+    generator = torch.Generator().manual_seed(len(name))
+    vectors = tuple(
+        NeuronVectors(torch.arange(num_neurons), torch.rand(num_neurons, 5, generator=generator, dtype=torch.float64))
+        for _ in range(num_runs)
+    )
+    values = np.sort(scale * vectors[0].vectors.sum(1).numpy()) if num_neurons else np.zeros(0)
+    variances = tuple(
+        tuple(VarianceDistribution(name, Partition(key), 5, values, values / 9, 0) for _ in range(num_runs))
+        for key in ("rgb", "gabor", "grid")
+    )
+    pairs = [(first, second) for second in range(num_runs) for first in range(second)]
+    matches = {pair: match_neurons(vectors[pair[0]], vectors[pair[1]]) for pair in pairs}
+    counts = (num_neurons,) * num_runs
+    return LayerComparison(name, counts, variances, matches, vectors, mixing([each.vectors for each in vectors]))
+
+
+def layout_of(layer: LayerComparison) -> JointLayout:
+    points = torch.cat([each.vectors[:, :2] for each in layer.vectors]).numpy()
+    run = np.concatenate([np.full(len(each.neurons), index) for index, each in enumerate(layer.vectors)])
+    return JointLayout(points, run, np.arange(len(run)))
+
+
+def drawn(layers: Sequence[LayerComparison], runs: Sequence[str]) -> list[np.ndarray]:
+    layouts = [layout_of(layer) if len(layer.vectors[0].neurons) else None for layer in layers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return [
+            draw_run_variances(layers, runs, TITLE),
+            draw_matching(layers, runs, TITLE),
+            draw_layouts(layers, layouts, runs, TITLE),
+        ]
+
+
+def has_colour(pixels: np.ndarray, colour: str) -> bool:
+    wanted = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+    return bool((np.abs(pixels.astype(int) - wanted).max(-1) <= 2).any())
+
+
+@pytest.mark.parametrize("num_layers", [1, 4])
+def test_pictures_have_one_width_and_every_run_its_colour(num_layers: int) -> None:
+    layers = [layer_of(f"block_{'x' * index}") for index in range(num_layers)]
+    for pixels in drawn(layers, RUNS):
+        assert pixels.dtype == np.uint8
+        assert pixels.shape[1:] == (1280, 3)
+        assert has_colour(pixels, run_colour(0))
+        assert has_colour(pixels, run_colour(1))
+        assert not has_colour(pixels, run_colour(2))
+        # Nothing is cut off at the edges.
+        assert (pixels[:, -4:] == 255).all()
+        assert (pixels[:4] == 255).all()
+        assert (pixels[-4:] == 255).all()
+
+
+def test_layers_in_which_nothing_is_alive_are_drawn_empty() -> None:
+    for pixels in drawn([layer_of("dead", num_neurons=0), layer_of("alive")], RUNS):
+        assert pixels.std() > 1
+
+
+def test_many_runs_fit() -> None:
+    runs = [f"/a/very/long/path{'/to' * 60}/version_{index} · epoch 3" for index in range(9)]
+    for pixels in drawn([layer_of("block_1", num_runs=9)], runs):
+        assert (pixels[:, -4:] == 255).all()
+
+
+def test_values_beyond_the_axis_are_drawn_at_its_edge() -> None:
+    huge = draw_run_variances([layer_of("head", scale=1e6)], RUNS, TITLE)
+    vast = draw_run_variances([layer_of("head", scale=1e8)], RUNS, TITLE)
+    small = draw_run_variances([layer_of("head")], RUNS, TITLE)
+    assert np.array_equal(huge, vast), "the scale does not follow the data"
+    assert not np.array_equal(huge, small)
+
+
+def test_later_layers_do_not_change_how_one_is_drawn() -> None:
+    first = layer_of("block_1")
+    alone = draw_run_variances([first], RUNS, TITLE)
+    beside = draw_run_variances([first, layer_of("head", scale=30)], RUNS, TITLE)
+    assert np.array_equal(alone[:380], beside[:380])

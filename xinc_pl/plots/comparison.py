@@ -1,0 +1,237 @@
+"""Pictures of runs side by side (Fig. 4, 14)."""
+
+import math
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from xinc_pl.analysis.comparison import LayerComparison
+from xinc_pl.analysis.grouping_variance import VarianceDistribution
+from xinc_pl.analysis.joint_layout import JointLayout
+from xinc_pl.plots.figures import FONT_SIZE, HEADING_SIZE
+from xinc_pl.plots.grouping_variance import LIMITS
+from xinc_pl.plots.palette import CATEGORY_COLOURS
+
+Pixels = npt.NDArray[np.uint8]
+
+_WIDTH = 1280
+_LINE = 24
+"""Pixels for a line of the heading."""
+_MAX_NAME = 100
+"""Letters."""
+
+
+class _Page:
+    """A figure with a heading that names the runs; everything is placed in pixels from the upper left corner."""
+
+    def __init__(self, title: str, runs: Sequence[str], body: int, note: str = "") -> None:
+        self.top = 56 + _LINE * (len(runs) + bool(note)) + 14
+        self.height = self.top + body
+        self.figure = Figure(figsize=(_WIDTH / 100, self.height / 100), dpi=100, facecolor="white")
+        self._canvas = FigureCanvasAgg(self.figure)
+        self._words(title, 10, HEADING_SIZE, "black", bold=True)
+        for index, run in enumerate(runs):
+            # The end of a long path tells more than its beginning.
+            name = run if len(run) <= _MAX_NAME else f"... {run[-_MAX_NAME:]}"
+            self._words(f"{index + 1}   {name}", 56 + _LINE * index, FONT_SIZE + 1, run_colour(index), bold=True)
+        if note:
+            self._words(note, 56 + _LINE * len(runs), FONT_SIZE, "#404040")
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Axes below the heading."""
+        bottom = self.height - self.top - top - height
+        return self.figure.add_axes((left / _WIDTH, bottom / self.height, width / _WIDTH, height / self.height))
+
+    def pixels(self) -> Pixels:
+        """The page as an image (height, 1280, 3)."""
+        self._canvas.draw()
+        return np.ascontiguousarray(np.asarray(self._canvas.buffer_rgba())[..., :3])
+
+    def _words(self, text: str, top: float, size: int, colour: str, bold: bool = False) -> None:
+        self.figure.text(
+            14 / _WIDTH,
+            1 - top / self.height,
+            text,
+            va="top",
+            fontsize=size,
+            color=colour,
+            weight="bold" if bold else "normal",
+        )
+
+
+def run_colour(index: int) -> str:
+    """The colour of a run, by its place."""
+    return CATEGORY_COLOURS[index % len(CATEGORY_COLOURS)]
+
+
+def draw_run_variances(layers: Sequence[LayerComparison], runs: Sequence[str], title: str) -> Pixels:
+    """Draw how unevenly neurons treat each partition: one row per layer, boxes side by side by run (Fig. 4).
+
+    Args:
+        layers: Input side first.
+        runs: What to call them.
+        title: Above all.
+
+    Returns:
+        An image (height, 1280, 3).
+    """
+    row = 300
+    note = "boxes: 25 to 75 % of neurons, whiskers 5 to 95 %; pale: random control, the same areas at shuffled pixels"
+    page = _Page(title, runs, row * len(layers) + 10, note)
+    for index, layer in enumerate(layers):
+        axes = page.axes(110, index * row + 34, _WIDTH - 130, row - 84)
+        _draw_boxes(axes, layer.variances, len(runs))
+        axes.set_title(layer.layer, fontsize=FONT_SIZE + 3, weight="bold", loc="left")
+    return page.pixels()
+
+
+def _draw_boxes(axes: Axes, partitions: Sequence[Sequence[VarianceDistribution]], num_runs: int) -> None:
+    step = 0.84 / num_runs
+    for run in range(num_runs):
+        left = -0.42 + step * run
+        own = [(place + left + 0.33 * step, each[run].variances) for place, each in enumerate(partitions)]
+        chance = [(place + left + 0.76 * step, each[run].control) for place, each in enumerate(partitions)]
+        _draw_run(axes, own, 0.5 * step, run_colour(run), is_control=False)
+        _draw_run(axes, chance, 0.28 * step, run_colour(run), is_control=True)
+    axes.set_yscale("log")
+    axes.set_ylim(LIMITS)
+    axes.set_yticks([0.001, 0.01, 0.1, 1, 10], ["0.001", "0.01", "0.1", "1", "10"])
+    axes.minorticks_off()
+    axes.set_xlim(-0.5, len(partitions) - 0.5)
+    axes.set_xticks(range(len(partitions)), [each[0].partition.key for each in partitions])
+    axes.set_ylabel("std of deltas", fontsize=FONT_SIZE)
+    axes.tick_params(labelsize=FONT_SIZE, length=0)
+    axes.grid(axis="y", alpha=0.3)
+    for place in range(1, len(partitions)):
+        axes.axvline(place - 0.5, color="#d0d0d0", linewidth=1)
+
+
+def _draw_run(
+    axes: Axes,
+    boxes: Sequence[tuple[float, npt.NDArray[np.float64]]],
+    width: float,
+    colour: str,
+    is_control: bool,
+) -> None:
+    """Draw one run's boxes at their places; none where no neuron has a value."""
+    names = ("whislo", "q1", "med", "q3", "whishi")
+    found = [
+        (place, np.quantile(np.clip(np.sqrt(variances), *LIMITS), (0.05, 0.25, 0.5, 0.75, 0.95)))
+        for place, variances in boxes
+        if len(variances)
+    ]
+    axes.bxp(
+        [dict(zip(names, quantiles.tolist(), strict=True)) for _, quantiles in found],
+        positions=[place for place, _ in found],
+        widths=width,
+        showfliers=False,
+        showcaps=False,
+        manage_ticks=False,
+        patch_artist=True,
+        boxprops={"facecolor": _paler(colour) if is_control else colour, "edgecolor": colour, "linewidth": 1},
+        medianprops={"color": colour if is_control else "black", "linewidth": 2},
+        whiskerprops={"color": colour, "linewidth": 1.2},
+    )
+
+
+_MATRICES = {"matched": "mean", "control": "control", "any pair": "any_pair"}
+"""What is drawn below one another, and what ``Match`` calls it."""
+
+
+def draw_matching(layers: Sequence[LayerComparison], runs: Sequence[str], title: str) -> Pixels:
+    """Draw how well the neurons of each run match those of each other, and by chance: one column per layer.
+
+    Args:
+        layers: Input side first.
+        runs: What to call them.
+        title: Above all.
+
+    Returns:
+        An image (height, 1280, 3).
+    """
+    columns = min(len(layers), 4)
+    side = min((_WIDTH - 110) / columns - 50, 300)
+    band = len(_MATRICES) * (side + 62) + 20
+    rows = math.ceil(len(layers) / columns)
+    note = "mean correlation of pairs; control: the same search after shuffling each vector; any pair: without a search"
+    page = _Page(title, runs, round(rows * band), note)
+    for index, layer in enumerate(layers):
+        left, top = 120 + index % columns * (side + 50), index // columns * band + 40
+        for place, (name, of) in enumerate(_MATRICES.items()):
+            axes = page.axes(left, top + place * (side + 62), side, side)
+            _draw_matrix(axes, layer, of, len(runs))
+            axes.set_title(f"{layer.layer} · {name}", fontsize=FONT_SIZE + 1, weight="bold" if not place else "normal")
+    return page.pixels()
+
+
+def _draw_matrix(axes: Axes, layer: LayerComparison, of: str, num_runs: int) -> None:
+    values = np.full((num_runs, num_runs), np.nan)
+    for (first, second), match in layer.matches.items():
+        values[first, second] = values[second, first] = getattr(match, of)
+    axes.imshow(np.ma.masked_invalid(values), cmap="viridis", vmin=0, vmax=1)
+    axes.set_facecolor("#e4e4e4")
+    size = FONT_SIZE + 4 if num_runs <= 4 else FONT_SIZE - 2
+    for (row, column), value in np.ndenumerate(values):
+        text = "-" if np.isnan(value) else f"{value:.2f}"
+        dark = not np.isnan(value) and value < 0.6
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if dark else "black")
+    for set_ticks in (axes.set_xticks, axes.set_yticks):
+        set_ticks(range(num_runs), [str(index + 1) for index in range(num_runs)])
+    for index, label in chain(enumerate(axes.get_xticklabels()), enumerate(axes.get_yticklabels())):
+        label.set(color=run_colour(index), weight="bold")
+    axes.tick_params(labelsize=FONT_SIZE, length=0)
+
+
+def draw_layouts(
+    layers: Sequence[LayerComparison], layouts: Sequence[JointLayout | None], runs: Sequence[str], title: str
+) -> Pixels:
+    """Draw the neurons of all runs in one layout, coloured by run: one panel per layer (Fig. 14).
+
+    Args:
+        layers: Input side first.
+        layouts: One per layer; None where there are too few neurons for one.
+        runs: What to call them.
+        title: Above all.
+
+    Returns:
+        An image (height, 1280, 3).
+    """
+    columns = 2 if len(layers) in (2, 4) else min(len(layers), 3)
+    side = (_WIDTH - 28 - (columns - 1) * 16) / columns
+    height = min(side, 560)
+    rows = math.ceil(len(layers) / columns)
+    note = "one UMAP of all runs' neurons per layer; mixing: 1 if neighbours come from all runs alike, 0 if from one"
+    page = _Page(title, runs, round(rows * (height + 70)), note)
+    for index, (layer, layout) in enumerate(zip(layers, layouts, strict=True)):
+        axes = page.axes(14 + index % columns * (side + 16), index // columns * (height + 70) + 56, side, height)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        counts = sorted({len(each.neurons) for each in layer.vectors})
+        shown = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+        mixing = "" if math.isnan(layer.mixing) else f" · mixing {layer.mixing:.2f}"
+        axes.set_title(f"{layer.layer}{mixing}\n{shown} neurons per run", fontsize=FONT_SIZE + 1)
+        if layout is None:
+            axes.text(0.5, 0.5, "too few neurons", ha="center", fontsize=FONT_SIZE, transform=axes.transAxes)
+        else:
+            _draw_points(axes, layout)
+    return page.pixels()
+
+
+def _draw_points(axes: Axes, layout: JointLayout) -> None:
+    # In random order, so that no run hides another.
+    order = np.random.default_rng(0).permutation(len(layout.run))
+    colours = np.array([to_rgb(run_colour(int(run))) for run in layout.run])
+    size = float(np.clip(12_000 / len(order), 5, 60))
+    x, y = layout.points[order].T
+    axes.scatter(x, y, s=size, c=colours[order], alpha=0.7, linewidths=0)
+
+
+def _paler(colour: str) -> tuple[float, float, float]:
+    red, green, blue = (0.3 * part + 0.7 for part in to_rgb(colour))
+    return red, green, blue
