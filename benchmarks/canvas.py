@@ -20,7 +20,7 @@ from torch import Tensor
 
 from xinc_pl import FFN, NeRV, dissect
 from xinc_pl.canvas import LayerCanvas, stream_statistics
-from xinc_pl.canvas.effect import EffectRule
+from xinc_pl.canvas.effect_rule import EffectRule
 from xinc_pl.frames import frame_time, pixel_coordinates
 
 SIZE = (128, 256)

@@ -14,7 +14,9 @@ from torch.nn import functional as F
 
 import xinc_pl.canvas.canvas
 from xinc_pl.canvas import Canvas, DissectionError, dissect
-from xinc_pl.canvas.effect import AnyEffect, ConvolutionEffect, LinearEffect
+from xinc_pl.canvas.effect_convolution import ConvolutionEffect
+from xinc_pl.canvas.effect_linear import LinearEffect
+from xinc_pl.canvas.effect_rule import AnyEffect
 from xinc_pl.models import FFN, NeRV
 
 SIZE = (4, 5)
