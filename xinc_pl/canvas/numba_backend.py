@@ -10,10 +10,11 @@ from torch import Tensor
 from xinc_pl.canvas import compiled_tallies
 from xinc_pl.canvas.backends import Backend, Found, MapSums
 from xinc_pl.canvas.bins import SHIFT
-from xinc_pl.canvas.compiled import Array, apply_separable
+from xinc_pl.canvas.compiled import Array, add_answers, apply_separable
 from xinc_pl.canvas.partition import Clusters, joined
 
 if TYPE_CHECKING:
+    from xinc_pl.canvas.responses import Field
     from xinc_pl.canvas.weights import GroupWeights
 
 
@@ -34,6 +35,19 @@ class NumbaBackend(Backend):
             return result
 
         return apply
+
+    def answers(self, outputs: Tensor, field: "Field", unsigned: bool) -> Tensor:
+        """Colours side by side, and rows after one another, so that the factors of a row serve all kernels."""
+        result = outputs.new_empty(len(outputs), *field.factors.shape[-2:])
+        factors = (field if unsigned else field.of_sum).factors
+        add_answers(
+            outputs.repeat_interleave(field.scale, 2).numpy(),
+            factors.numpy(),
+            (field.scale, field.length, *field.start),
+            unsigned,
+            result.numpy(),
+        )
+        return result
 
     def first_sums(
         self, magnitudes: Tensor, weights: "GroupWeights", total: Tensor, counts: Tensor, lows: Tensor
