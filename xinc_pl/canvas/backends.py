@@ -11,6 +11,7 @@ from torch import Tensor
 if TYPE_CHECKING:  # rules hold a backend, and groups are theirs
     from xinc_pl.canvas.partition import Clusters
     from xinc_pl.canvas.responses import Field
+    from xinc_pl.canvas.rules import MapGroup
     from xinc_pl.canvas.weights import GroupWeights
 
 BackendName = Literal["auto", "torch", "numba"]
@@ -49,6 +50,10 @@ class Backend(ABC):
         Returns:
             (n, H, W).
         """
+
+    @abstractmethod
+    def spread(self, values: Tensor, group: "MapGroup", maps: Tensor, places: Tensor) -> None:
+        """Write the distinct values (n, R, C) of a group's maps to ``maps[places]``, over the whole image (N, H, W)."""
 
     @abstractmethod
     def first_sums(

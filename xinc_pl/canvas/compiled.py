@@ -117,3 +117,32 @@ def add_answers(
                 answer = answers[colour]
                 for column in range(width):
                     target[column] += abs(answer[column]) if unsigned else answer[column]
+
+
+@compiled
+def spread(values: Array, rows: Array, columns: Array, places: Array, maps: Array) -> None:
+    """Distinct values over the whole image.
+
+    Args:
+        values: (n, R, C).
+        rows: int64 (H,), the class of each row.
+        columns: uint32 (W,), the class of each column.
+        places: int64 (n,), where each map goes.
+        maps: (N, H, W).
+    """
+    height, width = maps.shape[1:]
+    first = np.full(values.shape[1], -1, np.int64)
+    for row in range(height - 1, -1, -1):
+        first[rows[row]] = row
+    for number in range(len(places)):
+        image = maps[places[number]]
+        for row in range(height):
+            target, earlier = image[row], first[rows[row]]
+            if earlier < row:
+                source = image[earlier]
+                for column in range(width):
+                    target[column] = source[column]
+            else:
+                source = values[number, rows[row]]
+                for column in range(width):
+                    target[column] = source[columns[column]]

@@ -135,7 +135,14 @@ class _SummedPatches:
 
     def kept(self, num_threads: int) -> _KeptPatches:
         """Those of all channels."""
-        return _KeptPatches(torch.stack(in_threads(self.of_channel, range(len(self.slope)), num_threads), 1))
+        shape = self.of_channel(0).shape
+        values = self.slope.new_empty(shape[0], len(self.slope), *shape[1:])
+
+        def write(channel: int) -> None:
+            values[:, channel] = self.of_channel(channel)
+
+        in_threads(write, range(len(self.slope)), num_threads)
+        return _KeptPatches(values)
 
     def _received(self, channel: int) -> Tensor:
         """Patches of what the next layer received: (colours, length, length, rows, columns)."""

@@ -14,6 +14,7 @@ from xinc_pl.canvas.partition import Clusters, joined
 from xinc_pl.canvas.responses import Field, overlap
 
 if TYPE_CHECKING:
+    from xinc_pl.canvas.rules import MapGroup
     from xinc_pl.canvas.weights import GroupWeights
 
 _PIXEL_BLOCKS = 8
@@ -39,6 +40,10 @@ class TorchBackend(Backend):
                 enlarged[:, :, from_rows, from_columns], field.factors[row, column][:, from_rows, from_columns]
             )
         return answers.abs_().sum(1) if unsigned else answers.sum(1)
+
+    def spread(self, values: Tensor, group: "MapGroup", maps: Tensor, places: Tensor) -> None:
+        """By indexing."""
+        maps[places] = group.spread(values)
 
     def first_sums(
         self, magnitudes: Tensor, weights: "GroupWeights", total: Tensor, counts: Tensor, lows: Tensor
