@@ -19,6 +19,7 @@ import xinc_pl.canvas.streaming
 import xinc_pl.canvas.tallies
 from xinc_pl.canvas import Canvas, DissectionError, LayerStatistics, dissect, stream_statistics
 from xinc_pl.canvas.bins import NUM_BINS, SHIFT, bits_of, sums_of
+from xinc_pl.models import NeRV
 
 BOTH = ("torch", "numba")
 
@@ -309,3 +310,16 @@ def test_numba_is_imported_when_it_is_needed() -> None:
     code = "import sys, xinc_pl, xinc_pl.canvas; assert 'numba' not in sys.modules"
     folder = Path(xinc_pl.__file__).parent.parent
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+
+
+@pytest.mark.parametrize("layer", ["block_1", "block_2", "head"])
+def test_maps_in_any_order_spread_alike(layer: str) -> None:
+    torch.manual_seed(0)
+    network, at = NeRV((8, 16), strides=(2, 2), width=7, levels=4), torch.tensor([0.5], dtype=torch.float64)
+    by_torch, by_numba = (dissect(network, at, backend=backend)[layer] for backend in ("torch", "numba"))
+    neurons = torch.randperm(by_torch.num_neurons, generator=torch.Generator().manual_seed(0))
+    expected = by_torch.maps(neurons)
+    atol = 1e-5 * float(expected.abs().mean())
+    torch.testing.assert_close(by_numba.maps(neurons), expected, rtol=1e-4, atol=atol)
+    for part, magnitudes in by_numba.stream(neurons):
+        assert torch.equal(magnitudes, by_numba.magnitudes(part))

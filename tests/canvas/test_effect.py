@@ -14,7 +14,9 @@ from torch.nn import functional as F
 
 import xinc_pl.canvas.canvas
 from xinc_pl.canvas import Canvas, DissectionError, dissect
-from xinc_pl.canvas.effect import AnyEffect, ConvolutionEffect, LinearEffect
+from xinc_pl.canvas.effect_convolution import ConvolutionEffect
+from xinc_pl.canvas.effect_linear import LinearEffect
+from xinc_pl.canvas.effect_rule import AnyEffect
 from xinc_pl.models import FFN, NeRV
 
 SIZE = (4, 5)
@@ -628,12 +630,12 @@ def test_a_scripted_branch_is_noticed() -> None:
 
 def test_large_layers_that_are_slow_are_sampled() -> None:
     torch.manual_seed(0)
-    network = NeRV((8, 16), strides=(2, 2), width=17, levels=4)
+    network = NeRV((8, 16), strides=(2, 2, 1), width=17, levels=4)
     canvas = effect(network, TIME)
     assert canvas["block_1"].num_neurons == 17 * 14 * 4 > 512
     assert len(canvas["block_1"].sample) == 512
     assert torch.equal(canvas["block_1"].sample, effect(network, TIME)["block_1"].sample)
-    assert len(canvas["block_2"].sample) == 14 * 12 * 4 > 512  # one convolution follows: quick
+    assert len(canvas["block_2"].sample) == 14 * 12 * 4 > 512  # two convolutions follow: quick
     statistics = canvas["block_1"].statistics()
     assert torch.equal(statistics.neurons, canvas["block_1"].sample)
     expected = canvas["block_1"].magnitudes(statistics.neurons).double().sum(0)

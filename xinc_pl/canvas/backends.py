@@ -10,6 +10,8 @@ from torch import Tensor
 
 if TYPE_CHECKING:  # rules hold a backend, and groups are theirs
     from xinc_pl.canvas.partition import Clusters
+    from xinc_pl.canvas.responses import Field
+    from xinc_pl.canvas.rules import MapGroup
     from xinc_pl.canvas.weights import GroupWeights
 
 BackendName = Literal["auto", "torch", "numba"]
@@ -40,6 +42,18 @@ class Backend(ABC):
     @abstractmethod
     def separable(self, rows: Tensor, columns: Tensor) -> Callable[[Tensor], Tensor]:
         """The operator that takes values (n, h, w) to ``rows`` (R, h) @ values @ ``columns``.T, (n, R, C)."""
+
+    @abstractmethod
+    def answers(self, outputs: Tensor, field: "Field", unsigned: bool) -> Tensor:
+        """The image's answers to kernels' outputs (n, h, w), or their absolute values, added up over colours.
+
+        Returns:
+            (n, H, W).
+        """
+
+    @abstractmethod
+    def spread(self, values: Tensor, group: "MapGroup", maps: Tensor, places: Tensor) -> None:
+        """Write the distinct values (n, R, C) of a group's maps to ``maps[places]``, over the whole image (N, H, W)."""
 
     @abstractmethod
     def first_sums(

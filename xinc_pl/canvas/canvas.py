@@ -76,8 +76,8 @@ def dissect(
             no chain of layers.
         output: Which entry of the network's output is the image, where that is a dict or a tuple.
         max_neurons: Statistics of larger layers are about a sample of so many neurons. By default all neurons are
-            taken, but for ``effect`` on a CPU, where the maps of a convolution that two or more others follow cost a
-            pass through these for each neuron: there it is 512.
+            taken, but for ``effect`` on a CPU, where the maps of a convolution that three or more others follow cost
+            a pass through these for each neuron, unless many are asked for: there it is 512.
         seed: Decides which neurons are sampled.
         backend: What computes the maps of convolutions and all statistics: ``numba``, quicker, on the CPU; or
             ``torch``, on any device. By default numba where it is installed, for float32 on the CPU.

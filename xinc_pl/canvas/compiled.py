@@ -77,3 +77,72 @@ def apply_separable(
                     first, weight = wide[row_indices[row, tap]], row_weights[row, tap]
                     for column in range(num_columns):
                         target[column] += weight * first[column]
+
+
+@compiled
+def add_answers(
+    outputs: Array, factors: Array, geometry: tuple[int, int, int, int], unsigned: bool, result: Array
+) -> None:
+    """Sums over colours of a field's answers, or of their absolute values.
+
+    Args:
+        outputs: (n, h, W), columns repeated ``scale`` times.
+        factors: (T, T, colours, H, W).
+        geometry: Scale, length of a patch's side, row and column where the first patch starts.
+        unsigned: Whether absolute values are added up.
+        result: (n, H, W).
+    """
+    scale, length, top, left = geometry
+    num_cells, _, num_colours, height, width = factors.shape
+    answers = np.empty((num_colours, width), result.dtype)
+    for row in range(height):
+        for kernel in range(result.shape[0]):
+            answers[:] = 0
+            for cell_row in range(num_cells):
+                source_row = row - top - cell_row * scale
+                # Beyond a patch's last row there are only zeros.
+                if 0 <= source_row < height and cell_row * scale + source_row % scale < length:
+                    for cell_column in range(num_cells):
+                        shift = left + cell_column * scale
+                        first, last = max(shift, 0), max(width + min(shift, 0), max(shift, 0))
+                        source = outputs[kernel, source_row // scale, first - shift : last - shift]
+                        for colour in range(num_colours):
+                            factor = factors[cell_row, cell_column, colour, source_row, first - shift : last - shift]
+                            target = answers[colour, first:last]
+                            for column in range(target.size):
+                                target[column] += source[column] * factor[column]
+            target = result[kernel, row]
+            target[:] = 0
+            for colour in range(num_colours):
+                answer = answers[colour]
+                for column in range(width):
+                    target[column] += abs(answer[column]) if unsigned else answer[column]
+
+
+@compiled
+def spread(values: Array, rows: Array, columns: Array, places: Array, maps: Array) -> None:
+    """Distinct values over the whole image.
+
+    Args:
+        values: (n, R, C).
+        rows: int64 (H,), the class of each row.
+        columns: uint32 (W,), the class of each column.
+        places: int64 (n,), where each map goes.
+        maps: (N, H, W).
+    """
+    height, width = maps.shape[1:]
+    first = np.full(values.shape[1], -1, np.int64)
+    for row in range(height - 1, -1, -1):
+        first[rows[row]] = row
+    for number in range(len(places)):
+        image = maps[places[number]]
+        for row in range(height):
+            target, earlier = image[row], first[rows[row]]
+            if earlier < row:
+                source = image[earlier]
+                for column in range(width):
+                    target[column] = source[column]
+            else:
+                source = values[number, rows[row]]
+                for column in range(width):
+                    target[column] = source[columns[column]]

@@ -1,6 +1,7 @@
 """The canvas of one layer: its neurons' contribution maps, made when they are asked for."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -9,6 +10,10 @@ from xinc_pl.canvas.recording import undisturbed
 from xinc_pl.canvas.rules import ContributionRule, MapGroup
 from xinc_pl.canvas.statistics import LayerStatistics
 from xinc_pl.canvas.streaming import Partitions, check_same_layer, stream_layers
+from xinc_pl.canvas.workers import in_threads
+
+_PARTS_AHEAD = 8
+"""So many parts of maps are made before the first of them is handed out, where several threads make them."""
 
 
 class LayerCanvas:
@@ -72,11 +77,23 @@ class LayerCanvas:
         Yields:
             Neurons, int64 (n,), and their magnitudes, float32 (n, H, W). Every neuron comes once, in no fixed order.
         """
-        for group in self._rule.groups(self._indices(neurons)):
-            for part in group.parts():
-                with undisturbed():
-                    magnitudes = group.spread(group.magnitudes(part))
-                yield part, magnitudes
+        parts = self._parts(self._indices(neurons))
+
+        def make(item: tuple[MapGroup, Tensor]) -> tuple[Tensor, Tensor]:
+            group, part = item
+            maps = torch.empty(len(part), *self.size, device=part.device)
+            self._rule.backend.spread(group.magnitudes(part), group, maps, torch.arange(len(part), device=part.device))
+            return part, maps
+
+        num_threads = self._num_threads
+        while True:
+            with undisturbed():
+                wave = list(islice(parts, _PARTS_AHEAD if num_threads > 1 else 1))
+                made = in_threads(make, wave, num_threads) if num_threads > 1 else list(map(make, wave))
+            if not made:
+                return
+            while made:  # let go of what was handed out
+                yield made.pop(0)
 
     def statistics(self, partitions: Partitions | None = None, mass: Sequence[float] = (0.1, 0.5)) -> LayerStatistics:
         """Statistics over all neurons of the layer (of its ``sample``), in two streamed passes.
@@ -97,10 +114,27 @@ class LayerCanvas:
         maps = torch.empty(len(indices), *self.size, device=indices.device)
         places = torch.empty(self.num_neurons, dtype=torch.int64, device=indices.device)
         places[indices] = torch.arange(len(indices), device=indices.device)
+
+        def write(item: tuple[MapGroup, Tensor]) -> None:
+            group, part = item
+            self._rule.backend.spread(make(group, part), group, maps, places[part])
+
+        parts = self._parts(indices)
+        if self._num_threads > 1:
+            in_threads(write, list(parts), self._num_threads)
+        else:
+            for item in parts:
+                write(item)
+        return maps
+
+    def _parts(self, indices: Tensor) -> Iterator[tuple[MapGroup, Tensor]]:
         for group in self._rule.groups(indices):
             for part in group.parts():
-                maps[places[part]] = group.spread(make(group, part))
-        return maps
+                yield group, part
+
+    @property
+    def _num_threads(self) -> int:
+        return torch.get_num_threads() if self._rule.takes_threads and self._rule.device.type == "cpu" else 1
 
     def _indices(self, neurons: Sequence[int] | Tensor | None) -> Tensor:
         device = self._rule.layer.weight.device

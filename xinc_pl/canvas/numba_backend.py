@@ -10,10 +10,12 @@ from torch import Tensor
 from xinc_pl.canvas import compiled_tallies
 from xinc_pl.canvas.backends import Backend, Found, MapSums
 from xinc_pl.canvas.bins import SHIFT
-from xinc_pl.canvas.compiled import Array, apply_separable
+from xinc_pl.canvas.compiled import Array, add_answers, apply_separable, spread
 from xinc_pl.canvas.partition import Clusters, joined
 
 if TYPE_CHECKING:
+    from xinc_pl.canvas.responses import Field
+    from xinc_pl.canvas.rules import MapGroup
     from xinc_pl.canvas.weights import GroupWeights
 
 
@@ -34,6 +36,36 @@ class NumbaBackend(Backend):
             return result
 
         return apply
+
+    def answers(self, outputs: Tensor, field: "Field", unsigned: bool) -> Tensor:
+        """Colours side by side, and rows after one another, so that the factors of a row serve all kernels."""
+        result = outputs.new_empty(len(outputs), *field.factors.shape[-2:])
+        factors = (field if unsigned else field.of_sum).factors
+        add_answers(
+            outputs.repeat_interleave(field.scale, 2).numpy(),
+            factors.numpy(),
+            (field.scale, field.length, *field.start),
+            unsigned,
+            result.numpy(),
+        )
+        return result
+
+    def spread(self, values: Tensor, group: "MapGroup", maps: Tensor, places: Tensor) -> None:
+        """Columns of each distinct row once, then whole rows."""
+        if group.rows is None and group.columns is None:
+            maps[places] = values
+            return
+        rows, columns = (
+            torch.arange(length) if classes is None else classes
+            for classes, length in zip((group.rows, group.columns), maps.shape[1:], strict=True)
+        )
+        spread(
+            values.contiguous().numpy(),
+            rows.numpy(),
+            columns.numpy().astype(np.uint32),  # unsigned indices need no look whether they count from the end
+            places.numpy(),
+            maps.numpy(),
+        )
 
     def first_sums(
         self, magnitudes: Tensor, weights: "GroupWeights", total: Tensor, counts: Tensor, lows: Tensor

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,8 +11,10 @@ from torch import Tensor
 from xinc_pl.canvas.backends import Backend, Found, MapSums
 from xinc_pl.canvas.bins import LOW_BITS, NUM_BINS, SHIFT, bits_of
 from xinc_pl.canvas.partition import Clusters, joined
+from xinc_pl.canvas.responses import Field, overlap
 
 if TYPE_CHECKING:
+    from xinc_pl.canvas.rules import MapGroup
     from xinc_pl.canvas.weights import GroupWeights
 
 _PIXEL_BLOCKS = 8
@@ -24,6 +27,23 @@ class TorchBackend(Backend):
     def separable(self, rows: Tensor, columns: Tensor) -> Callable[[Tensor], Tensor]:
         """As two dense matrix products."""
         return lambda values: torch.matmul(rows, values @ columns.T)
+
+    def answers(self, outputs: Tensor, field: Field, unsigned: bool) -> Tensor:
+        """A multiply-add for each place that a patch has in the grid of cells."""
+        num_cells, _, colours, height, width = field.factors.shape
+        enlarged = outputs.repeat_interleave(field.scale, 1).repeat_interleave(field.scale, 2)[:, None]
+        answers = outputs.new_zeros(len(outputs), colours, height, width)
+        for row, column in product(range(num_cells), repeat=2):
+            to_rows, from_rows = overlap(field.start[0] + row * field.scale, height)
+            to_columns, from_columns = overlap(field.start[1] + column * field.scale, width)
+            answers[:, :, to_rows, to_columns].addcmul_(
+                enlarged[:, :, from_rows, from_columns], field.factors[row, column][:, from_rows, from_columns]
+            )
+        return answers.abs_().sum(1) if unsigned else answers.sum(1)
+
+    def spread(self, values: Tensor, group: "MapGroup", maps: Tensor, places: Tensor) -> None:
+        """By indexing."""
+        maps[places] = group.spread(values)
 
     def first_sums(
         self, magnitudes: Tensor, weights: "GroupWeights", total: Tensor, counts: Tensor, lows: Tensor
