@@ -2,7 +2,7 @@
 
 from xinc_pl.canvas.canvas import Canvas, dissect
 from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.layer_canvas import LayerCanvas, stream_statistics
+from xinc_pl.canvas.layer_canvas import LayerCanvas, stream_change, stream_statistics
 from xinc_pl.canvas.linear import input_by_pixel
 from xinc_pl.canvas.rest import as_image
 from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, MapGroup, contribution_rule
@@ -21,5 +21,6 @@ __all__ = [
     "contribution_rule",
     "dissect",
     "input_by_pixel",
+    "stream_change",
     "stream_statistics",
 ]

@@ -22,8 +22,13 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], num_threads: int) -> list[_Result]:
-    """What ``function`` makes of each item, in order; without gradients, and with one torch thread per thread."""
+def in_threads(
+    function: Callable[[_Item], _Result], items: Sequence[_Item], num_threads: int, use: Callable[[_Result], None]
+) -> None:
+    """``use`` what ``function`` makes of each item, in order, and let go of it at once.
+
+    Without gradients, and with one torch thread per thread.
+    """
 
     def call(item: _Item) -> _Result:
         with torch.no_grad():  # a new thread knows nothing of its parent's
@@ -31,6 +36,9 @@ def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], num
 
     with one_torch_thread():
         if num_threads == 1:
-            return [call(item) for item in items]
+            for item in items:
+                use(call(item))
+            return
         with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(call, items))
+            for result in pool.map(call, items):
+                use(result)
