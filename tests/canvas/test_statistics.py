@@ -10,8 +10,9 @@ import torch
 from networks import dense_network, kernel_network
 from torch import Tensor, nn
 
+import xinc_pl.canvas.lock_step
 import xinc_pl.canvas.tallies
-from xinc_pl.canvas import Canvas, LayerCanvas, dissect, stream_statistics
+from xinc_pl.canvas import Canvas, LayerCanvas, dissect, stream_change, stream_statistics
 from xinc_pl.canvas.statistics import LayerStatistics
 from xinc_pl.models import ffn_from_released, nerv_from_released
 
@@ -601,9 +602,41 @@ def test_frames_of_a_sample() -> None:
     torch.testing.assert_close(statistics.change, (second - first).abs().sum(0), rtol=1e-5, atol=1e-8)
 
 
-def test_no_frames_are_refused() -> None:
+@pytest.mark.parametrize("max_neurons", [None, 5])
+@pytest.mark.parametrize("frames_at_once", [1, 2, 8])
+def test_only_the_change(monkeypatch: pytest.MonkeyPatch, max_neurons: int | None, frames_at_once: int) -> None:
+    canvases = [video(max_neurons=max_neurons, frame=frame) for frame in range(5)]
+    for name in canvases[0]:
+        layers = [canvas[name] for canvas in canvases]
+        with monkeypatch.context() as patch:
+            patch.setattr(xinc_pl.canvas.lock_step, "_MAX_FRAMES", frames_at_once)
+            changes = stream_change(layers)
+        assert len(changes) == 4
+        for change, statistics in zip(changes, stream_statistics(layers)[1:], strict=True):
+            assert statistics.change is not None
+            assert torch.equal(change, statistics.change)
+
+
+def test_one_frame_does_not_change() -> None:
+    assert stream_change([video()["layers.0"]]) == []
+
+
+@pytest.mark.parametrize("frames_at_once", [1, 2, 3])
+def test_how_many_frames_go_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch, frames_at_once: int) -> None:
+    layers = [video(frame=frame)["layers.0"] for frame in range(5)]
+    partitions = [partitions_for(layers[0].size, seed) for seed in range(5)]
+    expected = stream_statistics(layers, partitions)
+    monkeypatch.setattr(xinc_pl.canvas.lock_step, "_MAX_FRAMES", frames_at_once)
+    for one, other in zip(stream_statistics(layers, partitions), expected, strict=True):
+        assert_same(one, other)
+        assert (one.change is None) == (other.change is None)
+        assert one.change is None or torch.equal(one.change, other.change)
+
+
+@pytest.mark.parametrize("stream", [stream_statistics, stream_change])
+def test_no_frames_are_refused(stream: Callable[[list[LayerCanvas]], object]) -> None:
     with pytest.raises(ValueError, match="no canvases"):
-        stream_statistics([])
+        stream([])
 
 
 def test_frames_of_different_layers_are_refused() -> None:
@@ -627,9 +660,10 @@ def test_frames_of_different_conventions_are_refused() -> None:
         stream_statistics(layers)
 
 
-def test_frames_of_different_samples_are_refused() -> None:
+@pytest.mark.parametrize("stream", [stream_statistics, stream_change])
+def test_frames_of_different_samples_are_refused(stream: Callable[[list[LayerCanvas]], object]) -> None:
     with pytest.raises(ValueError, match="sample"):
-        stream_statistics([video(max_neurons=5, seed=seed)["layers.0"] for seed in (0, 1)])
+        stream([video(max_neurons=5, seed=seed)["layers.0"] for seed in (0, 1)])
 
 
 def test_as_many_partitions_as_frames_are_asked_for() -> None:

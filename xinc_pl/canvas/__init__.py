@@ -1,9 +1,8 @@
 """The core: record a network on a frame, and say how much each neuron contributes to each pixel."""
 
 from xinc_pl.canvas.canvas import Canvas, dissect
-from xinc_pl.canvas.change import stream_change
 from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.layer_canvas import LayerCanvas, stream_statistics
+from xinc_pl.canvas.layer_canvas import LayerCanvas, stream_change, stream_statistics
 from xinc_pl.canvas.linear import input_by_pixel
 from xinc_pl.canvas.rest import as_image
 from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, MapGroup, contribution_rule

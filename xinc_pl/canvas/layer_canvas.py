@@ -6,10 +6,12 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from xinc_pl.canvas.change import change_of_layers
+from xinc_pl.canvas.lock_step import check_same_layer
 from xinc_pl.canvas.recording import undisturbed
 from xinc_pl.canvas.rules import ContributionRule, MapGroup
 from xinc_pl.canvas.statistics import LayerStatistics
-from xinc_pl.canvas.streaming import Partitions, check_same_layer, stream_layers
+from xinc_pl.canvas.streaming import Partitions, stream_layers
 from xinc_pl.canvas.workers import in_threads
 
 _PARTS_AHEAD = 8
@@ -168,13 +170,37 @@ def stream_statistics(
     Raises:
         ValueError: The canvases are of different layers, weights or samples; otherwise as ``statistics``.
     """
+    rules = _rules_in_lock_step(canvases)
+    if partitions is not None and len(partitions) != len(canvases):
+        raise ValueError(f"there are {len(canvases)} canvases, but partitions for {len(partitions)} of them")
+    with undisturbed():
+        return stream_layers(rules, canvases[0].sample, [{}] * len(rules) if partitions is None else partitions, mass)
+
+
+def stream_change(canvases: Sequence[LayerCanvas]) -> list[Tensor]:
+    """Only the change between consecutive frames, in one pass instead of the two or three of ``stream_statistics``.
+
+    Args:
+        canvases: The layer's canvas on each frame.
+
+    Returns:
+        For every frame but the first, float64 (H, W) on the CPU: the sum over neurons (of the ``sample``) of how much
+        their magnitudes differ from those in the frame before.
+
+    Raises:
+        ValueError: As ``stream_statistics``.
+    """
+    rules = _rules_in_lock_step(canvases)
+    with undisturbed():
+        return change_of_layers(rules, canvases[0].sample)
+
+
+def _rules_in_lock_step(canvases: Sequence[LayerCanvas]) -> list[ContributionRule]:
+    """The rules of canvases that can be compared."""
     if not canvases:
         raise ValueError("no canvases were given; give that of at least one frame")
     rules = [canvas._rule for canvas in canvases]
     check_same_layer(rules)
     if not all(torch.equal(canvas.sample, canvases[0].sample) for canvas in canvases[1:]):
         raise ValueError(f"the canvases of {canvases[0].name} have different samples of neurons; use one seed for all")
-    if partitions is not None and len(partitions) != len(canvases):
-        raise ValueError(f"there are {len(canvases)} canvases, but partitions for {len(partitions)} of them")
-    with undisturbed():
-        return stream_layers(rules, canvases[0].sample, [{}] * len(rules) if partitions is None else partitions, mass)
+    return rules

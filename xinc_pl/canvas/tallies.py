@@ -19,49 +19,11 @@ from xinc_pl.canvas.bins import LOW_BITS, NUM_BINS, SHIFT, edges_of, float_of_bi
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.partition import Clusters
 from xinc_pl.canvas.statistics import Histogram
+from xinc_pl.canvas.sums import PixelSums
 from xinc_pl.canvas.weights import GroupWeights
 
 _MAX_CANDIDATES = 1 << 24
 """How many values near a threshold are remembered; more, and a third pass counts instead."""
-
-
-class PixelSums:
-    """Sums over neurons for each pixel, kept per distinct value as long as the group of neurons is the same.
-
-    Args:
-        size: Height and width of the image.
-        dtype: float64 or int32.
-        device: Where the maps are.
-    """
-
-    def __init__(self, size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> None:
-        self._image = torch.zeros(size, dtype=dtype, device=device)
-        self._group: GroupWeights | None = None
-        self._cells = self._image
-
-    def cells(self, group: GroupWeights) -> Tensor:
-        """Where to add to: (R, C)."""
-        if self._group is not group:
-            self.image()
-            # Where every value stands for one pixel, the image itself will do.
-            self._group = None if group.are_one else group
-            self._cells = self._image if group.are_one else self._image.new_zeros(group.shape)
-        return self._cells
-
-    def image(self) -> Tensor:
-        """The sums so far: (H, W)."""
-        if self._group is not None:
-            self._image += self._group.group.spread(self._cells)
-            self._group = None
-        return self._image
-
-    def fresh(self) -> "PixelSums":
-        """The same kind, empty."""
-        return PixelSums((self._image.shape[0], self._image.shape[1]), self._image.dtype, self._image.device)
-
-    def __iadd__(self, other: "PixelSums") -> "PixelSums":
-        self.image().add_(other.image())
-        return self
 
 
 class FirstPass:
@@ -326,31 +288,3 @@ class SecondPass:
         for each in self.thresholds.values():
             if each.needs_third_pass:
                 each.count(group, magnitudes)
-
-
-class ChangeTally:
-    """How much the maps of one frame differ from those of the frame before.
-
-    Args:
-        size: Height and width.
-        device: Where the maps are.
-        backend: Who computes.
-    """
-
-    def __init__(self, size: tuple[int, int], device: torch.device, backend: Backend) -> None:
-        self.sums = PixelSums(size, torch.float64, device)
-        self._backend = backend
-
-    def lane(self) -> "ChangeTally":
-        """One that adds up for itself."""
-        lane = copy.copy(self)
-        lane.sums = self.sums.fresh()
-        return lane
-
-    def add(self, group: GroupWeights, magnitudes: Tensor, before: Tensor) -> None:
-        """Take in the maps (n, R, C) of some neurons on both frames."""
-        self._backend.add_change(magnitudes, before, self.sums.cells(group))
-
-    def absorb(self, lane: "ChangeTally") -> None:
-        """Add what a lane has added up."""
-        self.sums += lane.sums

@@ -23,11 +23,13 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], num_threads: int) -> Iterator[_Result]:
-    """What ``function`` makes of each item, in order; without gradients, and with one torch thread per thread.
+def for_each_in_threads(
+    function: Callable[[_Item], _Result], items: Sequence[_Item], num_threads: int, use: Callable[[_Result], None]
+) -> None:
+    """``use`` what ``function`` makes of each item, in order, and let go of it at once.
 
-    Only one item more than there are threads is begun before the next result is taken, so that results that wait for
-    their turn do not pile up.
+    Without gradients, and with one torch thread per thread. Only one item more than there are threads is begun before
+    the next result is used, so that results that wait for their turn do not pile up.
     """
 
     def call(item: _Item) -> _Result:
@@ -36,13 +38,21 @@ def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], num
 
     with one_torch_thread():
         if num_threads == 1:
-            yield from map(call, items)
+            for item in items:
+                use(call(item))
             return
         with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             begun: deque[Future[_Result]] = deque()
             for item in items:
                 begun.append(pool.submit(call, item))
                 if len(begun) > num_threads:
-                    yield begun.popleft().result()
+                    use(begun.popleft().result())
             while begun:
-                yield begun.popleft().result()
+                use(begun.popleft().result())
+
+
+def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], num_threads: int) -> list[_Result]:
+    """What ``function`` makes of each item, in order."""
+    results: list[_Result] = []
+    for_each_in_threads(function, items, num_threads, results.append)
+    return results
