@@ -60,9 +60,11 @@ class Plain(NamedTuple):
         )
 
 
-def quickest(function: Callable[[], object], times: int = 2) -> float:
-    """Wall seconds of the quickest of several calls: others may use the machine."""
-    return min(timed(function)[0] for _ in range(times))
+def quickest(*functions: Callable[[], object], times: int = 3) -> list[float]:
+    """Wall seconds of the quickest of several calls of each, in turns: others may use the machine."""
+    return [
+        min(seconds) for seconds in zip(*([timed(each)[0] for each in functions] for _ in range(times)), strict=True)
+    ]
 
 
 def timed(function: Callable[..., object], *arguments: object) -> tuple[float, float]:
@@ -107,7 +109,7 @@ def plain_nerv(
         if partitions is not None:
             naive.published_statistics(maps, partitions)
 
-    return Plain(quickest(lean) * scale, quickest(published) * scale)
+    return Plain(*(seconds * scale for seconds in quickest(lean, published)))
 
 
 def plain_ffn(network: FFN, coordinates: Tensor, layer: int, partitions: dict[str, Tensor] | None = None) -> Plain:
@@ -123,7 +125,7 @@ def plain_ffn(network: FFN, coordinates: Tensor, layer: int, partitions: dict[st
         if partitions is not None:
             naive.published_statistics(maps, partitions)
 
-    return Plain(quickest(lean), quickest(published))
+    return Plain(*quickest(lean, published))
 
 
 def one_jvp_each(rule: EffectRule, kernels: Tensor) -> None:
@@ -151,13 +153,13 @@ def maps(backends: list[str], num_kernels: int) -> None:
     for backend in backends:
         for name, layer in dissect(nerv, at, backend=backend).items():
             run_through(layer)
-            ours = quickest(partial(run_through, layer))
+            (ours,) = quickest(partial(run_through, layer), times=5)
             plain = plain_nerv(nerv, at, layer, num_kernels)
             print(f"{backend}, {name}: ours {ours:.3f} s, {plain.against(ours)}", flush=True)
         layers = dissect(ffn, coordinates, size=SIZE, backend=backend).values()
         for layer in layers:
             run_through(layer)
-        ours = sum(quickest(partial(run_through, layer), 5) for layer in layers)
+        ours = sum(quickest(*(partial(run_through, layer) for layer in layers), times=9))
         plains = [plain_ffn(ffn, coordinates, number) for number in range(3)]
         print(f"{backend}, FFN: ours {ours:.4f} s, {together(plains).against(ours)}", flush=True)
 
@@ -224,9 +226,11 @@ def effect(backends: list[str]) -> None:
     for backend in backends:
         for name, layer in dissect(nerv, at, convention="effect", backend=backend).items():
             kernels = torch.randperm(layer.num_neurons)
-            one_by_one = quickest(partial(one_jvp_each, layer._rule, kernels[:8])) / 8
+            run_through(layer, kernels[:1])  # compiles
+            singly = partial(one_jvp_each, layer._rule, kernels[:16])
             for some, what in ((kernels, "all"), (kernels[:128], "a random 128")):
-                seconds = quickest(partial(run_through, layer, some)) / len(some)
+                one_by_one, seconds = quickest(singly, partial(run_through, layer, some), times=4)
+                one_by_one, seconds = one_by_one / 16, seconds / len(some)
                 print(
                     f"effect, {backend}, {name}, {what}: {seconds * 1000:.3f} s per 1,000 kernels, "
                     f"{one_by_one / seconds:.1f} times faster than one JVP after the other ({one_by_one:.4f} s each)",
