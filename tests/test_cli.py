@@ -55,7 +55,13 @@ def test_fit_trains_dissects_keeps_checkpoints_and_sums_up(base: str, capsys: py
     run = fit(base)
     assert {path.name for path in (run / "checkpoints").iterdir()} >= {"last.ckpt"}
     assert list((run / "checkpoints").glob("best-*.ckpt"))
-    assert len(list((run / "xinc").rglob("*.png"))) == 3 * 3  # three layers, after epochs 0, 1 and 3
+    # Three layers, after epochs 0, 1 and 3.
+    assert len(list((run / "xinc/contribution_canvas").rglob("*.png"))) == 3 * 3
+    analyses = {"grouping_variance", "representation_spread", "contribution_vs_intensity"}
+    if base == "nerv":
+        analyses |= {"object_contributions", "motion_contributions"}
+    assert {path.name for path in (run / "xinc").iterdir()} == {"contribution_canvas", *analyses}
+    assert all(list((run / "xinc" / name / "all_layers").rglob("*_epoch_0003.png")) for name in analyses)
     printed = capsys.readouterr().out
     assert "best val/psnr" in printed
     assert "dissected: 3 times" in printed
@@ -81,7 +87,8 @@ def test_validate_and_predict_and_test_use_a_finished_run(capsys: pytest.Capture
     checkpoint = str(fit("nerv") / "checkpoints/last.ckpt")
     arguments = [*TINY["nerv"], "--trainer.accelerator", "cpu", "--ckpt_path", checkpoint]
     main(["validate", *arguments])
-    assert len(list(Path("lightning_logs/version_1/xinc").rglob("*_epoch_0003.png"))) == 3
+    assert len(list(Path("lightning_logs/version_1/xinc/contribution_canvas").rglob("*_epoch_0003.png"))) == 3
+    assert list(Path("lightning_logs/version_1/xinc/grouping_variance").rglob("variances_epoch_0003.png"))
     main(["predict", *arguments])
     (film,) = Path("lightning_logs").rglob("reconstruction/video.gif")
     assert len(list(film.parent.glob("frame_*.png"))) == 4
@@ -135,7 +142,12 @@ def test_every_shipped_config_is_complete_and_runs(name: str, capsys: pytest.Cap
         assert exit_.value.code == 0
         parsed = yaml.safe_load(capsys.readouterr().out)
         given = yaml.safe_load(bundled_configs()[name].read_text())
-        assert parsed["trainer"]["max_epochs"] == given["trainer"]["max_epochs"]
+        for key in given["trainer"].keys() & {"max_epochs", "check_val_every_n_epoch"}:
+            assert parsed["trainer"][key] == given["trainer"][key]
+        if "callbacks" in given["trainer"]:
+            assert [each["class_path"] for each in parsed["trainer"]["callbacks"]] == [
+                each["class_path"] for each in given["trainer"]["callbacks"]
+            ]
         main(["fit", *TINY[base][:2], *overlay, *TINY[base][2:], *QUIET, "--trainer.fast_dev_run", "1"])
 
 
@@ -151,7 +163,7 @@ def test_help_names_what_there_is(arguments: list[str], capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--config", "nope"], ["'nope'", "bundled are ffn, nerv"]),
+        (["--config", "nope"], ["'nope'", "bundled are analyses, ffn, nerv"]),
         (["--config", "nerv", "--trainer.max_epoch", "3"], ["--trainer.max_epoch"]),
         (["--config", "nerv", "--data.size", "[100, 200]"], ["strides", "100x200", "96x192"]),
         (["--config", "nerv", "--data.num_frames", "0"], ["num_frames is 0"]),
