@@ -219,7 +219,7 @@ class XINCCallback(Callback, ABC):
         board = board_of(trainer)
         if not trainer.is_global_zero or board.directory is None:  # None in fast_dev_run: nothing is to be written
             return
-        with board.turn(id(self), {id(callback) for callback in due}, (hook, step)):
+        with board.turn(self.name, {callback.name for callback in due}, (hook, step)):
             self._guarded(lambda: self._analyse(trainer, board, due, epoch, step), f"after epoch {epoch}")
 
     def _conclude(self, trainer: Trainer) -> None:
@@ -227,7 +227,7 @@ class XINCCallback(Callback, ABC):
         if not trainer.is_global_zero or board.directory is None:
             return
         outputs = self._outputs(trainer, trainer.current_epoch, trainer.global_step)
-        with board.clock():
+        with board.clock(self.name):
             self._guarded(lambda: self.conclude(outputs), "at the end")
         outputs.flush()
 

@@ -27,7 +27,8 @@ class Board:
     Attributes:
         directory: Where their files go; None until the first ``setup``.
         num_dissections: At how many moments of the training something was dissected.
-        seconds: How long all of it took, drawing and writing included.
+        seconds_of: How long it took, drawing and writing included, by the callback's name. What several share is
+            counted for the first.
         guide_is_written: Whether the page that explains the tags has been logged.
         history: All numbers that they have logged.
         partitions: The frames' partitions.
@@ -35,14 +36,14 @@ class Board:
 
     directory: Path | None = None
     num_dissections: int = 0
-    seconds: float = 0.0
+    seconds_of: dict[str, float] = field(default_factory=dict)
     guide_is_written: bool = False
     history: History = field(default_factory=History)
     partitions: FramePartitions = field(default_factory=FramePartitions)
     _layer_names: dict[_Key, tuple[str, ...]] = field(default_factory=dict)
     _known_frames: dict[int, Frame] = field(default_factory=dict)
     _moment: tuple[str, int] | None = None
-    _waiting: set[int] = field(default_factory=set)
+    _waiting: set[str] = field(default_factory=set)
     _frames: dict[_Key, DissectedFrame] = field(default_factory=dict)
 
     def choose_directory(self, log_dir: Path) -> Path:
@@ -60,12 +61,12 @@ class Board:
         return tuple(self._known_frames.setdefault(frame.index, frame) for frame in frames)
 
     @contextmanager
-    def turn(self, callback: int, due: set[int], moment: tuple[str, int]) -> Iterator[None]:
+    def turn(self, name: str, due: set[str], moment: tuple[str, int]) -> Iterator[None]:
         """One callback's turn at a moment. What was dissected is let go of after the last one's.
 
         Args:
-            callback: Identifies the callback.
-            due: All callbacks that are due at this moment.
+            name: The callback's.
+            due: Those of all callbacks that are due at this moment.
             moment: Identifies it: the hook and the step.
         """
         if moment != self._moment:
@@ -73,21 +74,21 @@ class Board:
             self._moment, self._waiting = moment, set(due)
             self.num_dissections += 1
         try:
-            with self.clock():
+            with self.clock(name):
                 yield
         finally:
-            self._waiting.discard(callback)
+            self._waiting.discard(name)
             if not self._waiting:
                 self._frames.clear()
 
     @contextmanager
-    def clock(self) -> Iterator[None]:
-        """Add the time that this takes to ``seconds``."""
+    def clock(self, name: str) -> Iterator[None]:
+        """Add the time that this takes to a callback's."""
         start = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds += time.perf_counter() - start
+            self.seconds_of[name] = self.seconds_of.get(name, 0.0) + time.perf_counter() - start
 
     def dissected(
         self, frame: Frame, network: nn.Module, convention: Convention, request: Request | None = None

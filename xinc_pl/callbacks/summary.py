@@ -40,8 +40,10 @@ def summary_lines(trainer: Trainer, seconds: float) -> list[str]:
     lines = [f"{_quality(trainer)} after {trainer.current_epoch} epochs, {seconds:.1f} s"]
     board = board_of(trainer)
     if board.num_dissections:
-        share = board.seconds / seconds if seconds else 0.0
-        lines.append(f"dissected: {board.num_dissections} times, {board.seconds:.1f} s ({share:.1%} of the time)")
+        spent = sum(board.seconds_of.values())
+        share = spent / seconds if seconds else 0.0
+        lines.append(f"dissected: {board.num_dissections} times, {spent:.1f} s ({share:.1%} of the time)")
+        lines += [f"           {name}: {each:.1f} s" for name, each in board.seconds_of.items()]
     loggers = tensorboard_loggers(trainer)
     if loggers:
         lines.append(f"logs:      {Path(loggers[0].log_dir)}")
