@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import xinc_pl.canvas.backends
 import xinc_pl.canvas.rules
 import xinc_pl.canvas.streaming
-import xinc_pl.canvas.tallies
+import xinc_pl.canvas.thresholds
 from xinc_pl.canvas import Canvas, DissectionError, LayerStatistics, dissect, stream_statistics
 from xinc_pl.canvas.bins import NUM_BINS, SHIFT, bits_of, sums_of
 from xinc_pl.models import NeRV
@@ -165,7 +165,7 @@ def test_too_many_candidates_are_counted_in_a_third_pass(monkeypatch: pytest.Mon
     network, inputs = kernels((2, 2, 1), (3, 3, 3), "gelu")
     canvas = dissect(network, inputs, backend=backend)
     plain = {name: layer.statistics(partitions(layer.size)) for name, layer in canvas.items()}
-    monkeypatch.setattr(xinc_pl.canvas.tallies, "_MAX_CANDIDATES", 0)
+    monkeypatch.setattr(xinc_pl.canvas.thresholds, "_MAX_CANDIDATES", 0)
     for name, layer in canvas.items():
         assert_equal_statistics(layer.statistics(partitions(layer.size)), plain[name])
 

@@ -11,7 +11,7 @@ from networks import dense_network, kernel_network
 from torch import Tensor, nn
 
 import xinc_pl.canvas.lock_step
-import xinc_pl.canvas.tallies
+import xinc_pl.canvas.thresholds
 from xinc_pl.canvas import Canvas, LayerCanvas, dissect, stream_change, stream_statistics
 from xinc_pl.canvas.statistics import LayerStatistics
 from xinc_pl.models import ffn_from_released, nerv_from_released
@@ -35,7 +35,7 @@ def no_warnings() -> Iterator[None]:
 
 def count_everything_in_a_third_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the bin of each threshold held too many values to remember."""
-    monkeypatch.setattr(xinc_pl.canvas.tallies, "_MAX_CANDIDATES", 0)
+    monkeypatch.setattr(xinc_pl.canvas.thresholds, "_MAX_CANDIDATES", 0)
 
 
 def generator(seed: int = 0) -> torch.Generator:
