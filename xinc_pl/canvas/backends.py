@@ -26,7 +26,7 @@ class Found(NamedTuple):
 
     Attributes:
         bits: int32 (m,), their bit patterns.
-        cells: int32 or int64 (m,), where in its map each stands, row by row.
+        cells: int32 (m,), where in its map each stands, row by row.
     """
 
     bits: Tensor

@@ -134,7 +134,7 @@ def find_inside(bits: Array, start: int, found: Array, cells: Array) -> int:
         bits: uint32 (n, D).
         start: Of the bin.
         found: uint32 (m,), set as far as it goes.
-        cells: int64 (m,), set to the place in 0 to D - 1 of each.
+        cells: int32 (m,), set to the place in 0 to D - 1 of each.
 
     Returns:
         How many there are, which may be more than m.

@@ -112,12 +112,10 @@ class NumbaBackend(Backend):
         bits = _flat(magnitudes).view(np.uint32)
         room = max(bits.size // 64, 1)
         while True:
-            found, cells = np.empty(room, np.uint32), np.empty(room, np.int64)
+            found, cells = np.empty(room, np.uint32), np.empty(room, np.int32)
             num_found = compiled_tallies.find_inside(bits, number << SHIFT, found, cells)
             if num_found <= room:
-                # Copies, for the rest of the room is let go of.
-                found, cells = found[:num_found].copy(), cells[:num_found].copy()
-                return Found(torch.from_numpy(found.view(np.int32)), torch.from_numpy(cells))
+                return Found(torch.from_numpy(found[:num_found].view(np.int32)), torch.from_numpy(cells[:num_found]))
             room = num_found
 
     def membership(self, weights: "GroupWeights", clusters: Sequence[Clusters]) -> Callable[[Tensor], Tensor]:

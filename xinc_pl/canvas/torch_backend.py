@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _PIXEL_BLOCKS = 8
 """Sums over pixels are float32 within a block of pixels and float64 across blocks."""
 
+_PIXELS = 4096
+"""Pixels that are looked at together where maps are spread over the image."""
+
 
 class TorchBackend(Backend):
     """The reference."""
@@ -65,8 +68,16 @@ class TorchBackend(Backend):
         return sums, magnitudes.amin((1, 2)).double(), magnitudes.amax((1, 2)).double()
 
     def pixels_above(self, magnitudes: Tensor, weights: "GroupWeights", share: Tensor) -> Tensor:
-        """On the whole image."""
-        return (weights.group.spread(magnitudes) > share).sum((1, 2))
+        """On the whole image; where values repeat, piece by piece of it, with the values of all maps side by side."""
+        if weights.are_one:
+            return (magnitudes > share).sum((1, 2))
+        side_by_side = magnitudes.flatten(1).T.contiguous()  # copied in rows, which is quick
+        number = magnitudes.new_zeros(len(magnitudes), dtype=torch.int64)
+        for cells, limits in zip(
+            weights.cell_of_pixel().split(_PIXELS), share.flatten()[:, None].split(_PIXELS), strict=True
+        ):
+            number += (side_by_side.index_select(0, cells) > limits).sum(0, dtype=torch.int32)
+        return number
 
     def add_change(self, magnitudes: Tensor, before: Tensor, change: Tensor) -> None:
         """In float32 among these neurons."""
@@ -78,9 +89,9 @@ class TorchBackend(Backend):
 
     def find(self, magnitudes: Tensor, number: int) -> Found:
         """Neuron by neuron."""
-        bits = bits_of(magnitudes).flatten(1)
-        inside = bits >> SHIFT == number
-        return Found(bits[inside], inside.nonzero()[:, 1].clone())  # a view would keep both columns
+        bits = bits_of(magnitudes).flatten()
+        places = ((bits >= number << SHIFT) & (bits < number + 1 << SHIFT)).nonzero().flatten()
+        return Found(bits[places], (places % magnitudes[0].numel()).int())
 
     def membership(self, weights: "GroupWeights", clusters: Sequence[Clusters]) -> Callable[[Tensor], Tensor]:
         """By a sparse matrix product."""

@@ -45,6 +45,8 @@ class GroupWeights:
     @cached_property
     def cells(self) -> Tensor:
         """float64 (R, C): pixels per cell."""
+        if self.are_one:  # without memory of its own, for there may be many groups of large images
+            return self.rows.new_ones(()).expand(self.shape)
         return self.rows[:, None] * self.columns
 
     def cell_of_pixel(self) -> Tensor:
