@@ -23,10 +23,10 @@ def test_pictures_and_numbers_of_all_layers_and_partitions(tmp_path: Path) -> No
         for name in PARTITION_NAMES:
             values = {
                 quantity: events.Scalars(f"xinc/grouping_variance/{layer}/{name}/{quantity}")[-1].value
-                for quantity in ("lower_quartile", "median", "upper_quartile", "control_median", "over_control")
+                for quantity in ("lower_quartile", "median", "upper_quartile", "control_median", "ratio")
             }
             assert values["lower_quartile"] <= values["median"] <= values["upper_quartile"]
-            assert values["over_control"] == pytest.approx(values["median"] / values["control_median"], rel=1e-4)
+            assert values["ratio"] == pytest.approx(values["median"] / values["control_median"], rel=1e-4)
     stored = np.load(Path(run.log_dir) / "xinc/grouping_variance/head/variances_epoch_0001.npz")
     assert set(stored) == {*PARTITION_NAMES, *(f"random_{name}" for name in PARTITION_NAMES)}
 

@@ -40,7 +40,7 @@ class GroupingVariance(XINCCallback):
         "<partition>/lower_quartile": "a quarter of the neurons lies below",
         "<partition>/upper_quartile": "a quarter of the neurons lies above",
         "<partition>/control_median": "the median for clusters of the same sizes at shuffled pixels",
-        "<partition>/over_control": "median over the control's median: 1 means that the partition explains nothing",
+        "<partition>/ratio": "median over the control's median: 1 means that the partition explains nothing",
     }
 
     def __init__(
@@ -75,7 +75,7 @@ class GroupingVariance(XINCCallback):
         return {
             f"partitions over training, {layer}: {what}": [f"{layer}/[a-z]+/{what}"]
             for layer in layers
-            for what in ("median", "over_control")
+            for what in ("median", "ratio")
         }
 
     def analyse(self, frames: Sequence[DissectedFrame], layers: Sequence[str], outputs: Outputs) -> None:
@@ -103,7 +103,7 @@ class GroupingVariance(XINCCallback):
                 "lower_quartile": result.quartiles[0],
                 "upper_quartile": result.quartiles[1],
                 "control_median": result.control_median,
-                "over_control": result.median / result.control_median if result.control_median else math.nan,
+                "ratio": result.median / result.control_median if result.control_median else math.nan,
             }
             name = result.partition.name
             finite = {f"{name}/{key}": value for key, value in values.items() if math.isfinite(value)}
