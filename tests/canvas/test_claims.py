@@ -8,6 +8,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from xinc_pl.analysis.faithfulness import agreements
 from xinc_pl.canvas import dissect
 from xinc_pl.models import FFN, ffn_from_released
 
@@ -85,6 +86,18 @@ def test_how_faithful_contributions_are(network: FFN, changes: list[Tensor], con
         )
         # Of the neurons that change anything and have a map that is not constant.
         assert float(correlations.nanmedian()) == pytest.approx(expected[1], abs=0.03), name
+
+
+def test_the_analysis_finds_the_same(network: FFN) -> None:
+    canvases = {each: dissect(network, coordinates(2), size=(64, 128), convention=each) for each in FAITHFULNESS}
+    for index, name in enumerate(LAYERS):
+        of_layer = {convention: canvas[name] for convention, canvas in canvases.items()}
+        every_neuron = torch.arange(of_layer["paper"].num_neurons)
+        for found in agreements(canvases["effect"], of_layer, name, every_neuron):
+            rank, spatial = FAITHFULNESS[found.convention][index]
+            assert found.rank_correlation == pytest.approx(rank, abs=0.03), (name, found.convention)
+            assert found.spatial_correlation == pytest.approx(spatial, abs=0.03), (name, found.convention)
+            assert found.spatial_control < 0.7 * found.spatial_correlation, (name, found.convention)
 
 
 def test_neurons_do_respect_space_but_for_a_comb(network: FFN) -> None:

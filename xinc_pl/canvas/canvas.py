@@ -12,11 +12,12 @@ import xinc_pl.canvas.convolution
 import xinc_pl.canvas.linear  # noqa: F401 - both register their rules
 from xinc_pl.canvas.backends import BackendName, select_backend
 from xinc_pl.canvas.chain import read_chain
-from xinc_pl.canvas.effect import effect_rules
+from xinc_pl.canvas.effect import effects
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.folding import folded
 from xinc_pl.canvas.layer_canvas import LayerCanvas
 from xinc_pl.canvas.recording import Call, record, uncompiled, undisturbed
+from xinc_pl.canvas.removal import Removal
 from xinc_pl.canvas.rules import CONVENTIONS, MAX_COMPLETENESS_ERROR, ContributionRule, Convention, rule_for
 
 
@@ -30,12 +31,31 @@ class Canvas(Mapping[str, LayerCanvas]):
     """
 
     def __init__(
-        self, layers: Mapping[str, LayerCanvas], output: Tensor, skipped: Mapping[str, str], convention: Convention
+        self,
+        layers: Mapping[str, LayerCanvas],
+        output: Tensor,
+        skipped: Mapping[str, str],
+        convention: Convention,
+        removal: Removal | None = None,
     ) -> None:
         self._layers = dict(layers)
+        self._removal = removal
         self.output = output
         self.skipped = MappingProxyType(dict(skipped))
         self.convention = convention
+
+    @property
+    def removal(self) -> Removal:
+        """The network without some of its neurons.
+
+        Raises:
+            ValueError: The convention is another than ``effect``, which alone keeps the whole recording.
+        """
+        if self._removal is None:
+            raise ValueError(
+                f"neurons can be removed where the convention is effect; this canvas follows {self.convention}"
+            )
+        return self._removal
 
     def __getitem__(self, name: str) -> LayerCanvas:
         if name not in self._layers:
@@ -109,8 +129,9 @@ def dissect(
         size = _image_size(image) if size is None else (int(size[0]), int(size[1]))
         names = getattr(network, "layer_names", {})
         rules: Mapping[str, ContributionRule]
+        removal = None
         if convention == "effect":
-            rules, skipped = effect_rules(image, calls, names, tuple(_tensors_in(result)), size)
+            rules, skipped, removal = effects(image, calls, names, tuple(_tensors_in(result)), size)
         else:
             rules, skipped = _chain_rules(image, calls, names, tuple(_tensors_in(result)), size, convention)
         layers = {}
@@ -120,7 +141,7 @@ def dissect(
             _check_completeness(
                 layers[name], f"{rule.later[0].name} received" if rule.later else "the network returned"
             )
-    return Canvas(layers, image.detach(), skipped, convention)
+    return Canvas(layers, image.detach(), skipped, convention, removal)
 
 
 _MAX_SLOW_NEURONS = 512

@@ -9,6 +9,7 @@ linear layer of a network that treats pixels one by one, and a convolution in a 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -20,24 +21,47 @@ from xinc_pl.canvas.effect_rule import AnyEffect, EffectRule
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layer import Layer
 from xinc_pl.canvas.recording import Call
+from xinc_pl.canvas.removal import Removal
 from xinc_pl.canvas.rest import Rest, with_kept_parameters
 from xinc_pl.canvas.rules import MAX_COMPLETENESS_ERROR
 from xinc_pl.canvas.steps import StepKind
 
 
-def effect_rules(
+class Effects(NamedTuple):
+    """How a network is dissected by what its neurons do.
+
+    Attributes:
+        rules: Of every layer by name, input side first. In a chain of layers, those that are dissected by the other
+            conventions too; in any other network all linear layers and plain convolutions that lead to the output.
+        skipped: Layers that cannot be dissected, with the reason.
+        removal: The network without some of these layers' neurons.
+    """
+
+    rules: Mapping[str, EffectRule]
+    skipped: Mapping[str, str]
+    removal: Removal
+
+
+def effects(
+    output: Tensor,
+    calls: Sequence[Call],
+    layer_names: Mapping[str, str],
+    returned: Sequence[Tensor],
+    size: tuple[int, int],
+) -> Effects:
+    """Find out how to dissect a recorded network by what its neurons do."""
+    calls = with_kept_parameters(calls)
+    rules, skipped = _rules(output, calls, layer_names, returned, size)
+    return Effects(rules, skipped, Removal(calls, rules, output, size))
+
+
+def _rules(
     output: Tensor,
     calls: Sequence[Call],
     layer_names: Mapping[str, str],
     returned: Sequence[Tensor],
     size: tuple[int, int],
 ) -> tuple[dict[str, EffectRule], Mapping[str, str]]:
-    """The rule of every layer by name, input side first, and the skipped layers.
-
-    In a chain of layers, those that are dissected by the other conventions too; in any other network all linear layers
-    and plain convolutions that lead to the output.
-    """
-    calls = with_kept_parameters(calls)
     try:
         chain = read_chain(output, calls, layer_names, returned)
     except DissectionError:
@@ -55,7 +79,7 @@ def effect_rules(
             skipped[layer.name] = "it is used more than once in one pass"
             continue
         try:
-            rules[layer.name] = _rule_anywhere(layer, size, Rest(calls, position, output))
+            rules[layer.name] = _rule_anywhere(layer, size, Rest.after(calls, position, output))
         except DissectionError as error:
             skipped[layer.name] = str(error)
     if not rules:
@@ -68,7 +92,7 @@ def _rule_in_chain(
 ) -> EffectRule:
     layer, later = chain.layers[index], chain.layers[index + 1 :]
     position = next(at for at, call in enumerate(calls) if call.outputs and call.outputs[0] is layer.output)
-    rest = Rest(calls, position, output)
+    rest = Rest.after(calls, position, output)
     if layer.function is F.linear and all(each.function is F.linear for each in later):
         return LinearEffect(layer, size, rest)
     if all(map(_is_plain, (layer, *later))):

@@ -1,4 +1,4 @@
-"""The rest of a recorded network, replayed from one call's output on."""
+"""The rest of a recorded network, replayed from some of its tensors on."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,24 +12,24 @@ _STOP_GRADIENTS = ("detach", "detach_", "data")
 
 
 class Rest:
-    """The rest of a recorded network, as a function of one call's output.
+    """The rest of a recorded network, as a function of some of the tensors in it.
 
     Args:
-        calls: The recording.
-        position: Of the call.
+        calls: The recording, from where these tensors are there.
+        starts: The tensors: what a call returned, say, or weights.
         result: The network's output.
 
     Raises:
-        DissectionError: A tensor from elsewhere is changed in place by what comes from the call: what it held before
-            was not recorded.
+        DissectionError: A tensor from elsewhere is changed in place by what comes from these: what it held before was
+            not recorded.
     """
 
-    def __init__(self, calls: Sequence[Call], position: int, result: Tensor) -> None:
-        self.start = calls[position].outputs[0]
+    def __init__(self, calls: Sequence[Call], starts: Sequence[Tensor], result: Tensor) -> None:
+        self.starts = tuple(starts)
         self.result = result
-        reached = {id(self.start)}
+        reached = set(map(id, starts))
         self.calls = []
-        for call in calls[position + 1 :]:
+        for call in calls:
             if any(id(tensor) in reached for tensor in call.tensors()):
                 changed = {id(tensor) for tensor in call.tensors()} & set(map(id, call.outputs))
                 if changed - reached:
@@ -40,9 +40,15 @@ class Rest:
                 reached.update(map(id, call.outputs))
                 self.calls.append(call)
 
-    def __call__(self, output: Tensor) -> Tensor:
-        """The network's output, had the call returned ``output``."""
-        values: dict[int, Tensor] = {id(self.start): output.clone()}  # a clone: what follows may work in place
+    @classmethod
+    def after(cls, calls: Sequence[Call], position: int, result: Tensor) -> "Rest":
+        """What follows the call at ``position``, as a function of what that returned."""
+        return cls(calls[position + 1 :], [calls[position].outputs[0]], result)
+
+    def __call__(self, *starts: Tensor) -> Tensor:
+        """The network's output, had there been these tensors in the place of the recorded ones."""
+        # Clones: what follows may work in place.
+        values = {id(old): new.clone() for old, new in zip(self.starts, starts, strict=True)}
 
         def replaced(argument: Any) -> Any:  # noqa: ANN401 - any argument of a function
             if isinstance(argument, (tuple, list)):
