@@ -52,8 +52,8 @@ def test_every_tag_has_its_meaning_on_the_page(tmp_path: Path) -> None:
     for tag in tags:
         _, name, _, *quantity = [part for part in tag.split("/") if not part.startswith("frame_")]
         known = "/".join(quantity)
-        general = "/".join(["<partition>", *quantity[1:]])
-        assert known in meanings[name] or general in meanings[name] or known.startswith("neurons_per_pixel_"), tag
+        general = {"/".join([kind, *quantity[1:]]) for kind in ("<partition>", "<convention>", "<order>")}
+        assert {known, *general} & set(meanings[name]) or known.startswith("neurons_per_pixel_"), tag
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -6,6 +6,7 @@ from xinc_pl.callbacks.checkpoint import LastCheckpoint
 from xinc_pl.callbacks.contribution_canvas import ContributionCanvas
 from xinc_pl.callbacks.contribution_vs_intensity import ContributionVsIntensity
 from xinc_pl.callbacks.dissected import DissectedFrame
+from xinc_pl.callbacks.faithfulness import Faithfulness
 from xinc_pl.callbacks.grouping_variance import GroupingVariance
 from xinc_pl.callbacks.motion_contributions import MotionContributions
 from xinc_pl.callbacks.object_contributions import ObjectContributions
@@ -20,6 +21,7 @@ __all__ = [
     "ContributionCanvas",
     "ContributionVsIntensity",
     "DissectedFrame",
+    "Faithfulness",
     "GroupingVariance",
     "LastCheckpoint",
     "MotionContributions",

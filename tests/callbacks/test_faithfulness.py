@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny import SIZE, tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer
+from torch import Tensor, nn
+
+from xinc_pl import Faithfulness, Frame
+from xinc_pl.callbacks import LastCheckpoint
+
+CORRELATIONS = ("rank_correlation", "spatial_correlation", "spatial_control")
+
+
+def test_pictures_and_numbers_of_all_layers_conventions_and_orders(tmp_path: Path) -> None:
+    run = trainer(tmp_path, [Faithfulness(at_epochs=(0,), num_neurons=12, on_error="raise")], max_epochs=1)
+    run.fit(tiny_video(), tiny_clip())
+    events = EventAccumulator(run.log_dir, size_guidance={"images": 0, "scalars": 0}).Reload()
+    pictures = events.Images("xinc/faithfulness/all_layers/faithfulness")
+    assert [picture.step for picture in pictures] == [0, 2]
+    tag = "xinc/faithfulness/{}/{}/{}"
+    for layer in ("block_1", "block_2", "head"):
+        for convention in ("paper", "released", "effect"):
+            for quantity in CORRELATIONS:
+                assert -1 <= events.Scalars(tag.format(layer, convention, quantity))[-1].value <= 1
+        ranks = {each: events.Scalars(tag.format(layer, each, "rank_correlation"))[-1].value for each in ("effect",)}
+        assert ranks["effect"] > 0.8
+    for layer in ("block_1", "block_2", "head", "all_layers"):
+        for order in ("paper", "released", "effect", "magnitude", "random"):
+            for quantity in ("deletion", "pruning"):
+                assert len(events.Scalars(tag.format(layer, order, quantity))) == 2
+
+
+def test_a_resumed_run_draws_the_same(tmp_path: Path) -> None:
+    def run(folder: str, max_epochs: int, resume: str | None = None) -> Path:
+        callbacks = [Faithfulness(at_epochs=(0, 1), num_neurons=8, on_error="raise"), LastCheckpoint()]
+        training = trainer(tmp_path / folder, callbacks, max_epochs=max_epochs)
+        training.fit(tiny_image(), tiny_photograph(), ckpt_path=resume)
+        assert training.log_dir is not None
+        return Path(training.log_dir)
+
+    whole = run("whole", 2)
+    half = run("half", 1)
+    resumed = run("resumed", 2, str(half / "checkpoints/last.ckpt"))
+    picture = "xinc/faithfulness/all_layers/faithfulness_epoch_0002.png"
+    assert (resumed / picture).read_bytes() == (whole / picture).read_bytes()
+
+
+class Skipping(LightningModule):
+    """A network that is no chain of layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.last = nn.Linear(2, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """With a connection past the second layer."""
+        hidden = self.first(inputs).tanh()
+        result: Tensor = self.last(hidden + self.second(hidden).tanh())
+        return result
+
+
+def test_a_network_that_is_no_chain_is_shown_under_the_convention_that_needs_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = Frame(0, torch.rand(SIZE[0] * SIZE[1], 2), SIZE, None)
+    callback = Faithfulness(at_epochs=(0,), num_neurons=6, frames=[frame], network="net", on_error="raise")
+    module = tiny_image()
+    module.net = Skipping()
+    with caplog.at_level("INFO"):
+        run = trainer(tmp_path, [callback], max_epochs=1)
+        run.fit(module, tiny_photograph())
+    lines = [record.message for record in caplog.records if "is left out" in record.message]
+    assert [line.split(" is left out")[0] for line in lines] == [
+        "Faithfulness: the convention paper",
+        "Faithfulness: the convention released",
+    ]
+    tags = EventAccumulator(run.log_dir).Reload().Tags()["scalars"]
+    assert "xinc/faithfulness/second/effect/rank_correlation" in tags
+    assert "xinc/faithfulness/all_layers/magnitude/pruning" in tags
+    assert not [tag for tag in tags if "/paper/" in tag]
+    assert Image.open(next(tmp_path.rglob("faithfulness_epoch_0000.png"))).size[0] == 1600
+
+
+def test_dead_layers_are_drawn_without_correlations(tmp_path: Path) -> None:
+    module = tiny_video()
+    with torch.no_grad():
+        module.network.head.weight.zero_()
+    run = trainer(tmp_path, [Faithfulness(num_neurons=5, on_error="raise")])
+    run.validate(module, tiny_clip(), verbose=False)
+    tags = EventAccumulator(run.log_dir).Reload().Tags()["scalars"]
+    assert not [tag for tag in tags if "correlation" in tag]
+    assert "xinc/faithfulness/head/paper/blind" in tags
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({"num_neurons": 1}, "num_neurons is 1"), ({"conventions": []}, "choose"), ({"conventions": ["mine"]}, "mine")],
+)
+def test_wrong_arguments_are_named(arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=f"Faithfulness: .*{words}"):
+        Faithfulness(**arguments)  # type: ignore[arg-type]
