@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from xinc_pl.analysis.joint_layout import MIN_NEURONS, joint_layout
+from xinc_pl.analysis.embedding import MIN_POINTS
+from xinc_pl.analysis.joint_layout import joint_layout
 from xinc_pl.canvas.statistics import NeuronVectors
 
 
@@ -15,7 +16,7 @@ def vectors_around(centre: float, num_neurons: int, seed: int) -> NeuronVectors:
 
 
 def test_too_few_neurons_have_no_layout() -> None:
-    assert joint_layout([vectors_around(0, MIN_NEURONS - 2, 0), vectors_around(0, 1, 1)]) is None
+    assert joint_layout([vectors_around(0, MIN_POINTS - 2, 0), vectors_around(0, 1, 1)]) is None
 
 
 @pytest.mark.slow

@@ -48,6 +48,11 @@ def sample_neurons(num_neurons: int, num_sampled: int, seed: int) -> npt.NDArray
     return np.sort(order[:num_sampled].numpy())
 
 
+def mean_magnitude(statistics: LayerStatistics) -> float:
+    """Mean of abs(M) over all pixels and all neurons that the statistics are about: the unit of maps in pictures."""
+    return float(statistics.total.sum()) / (statistics.num_neurons * statistics.size[0] * statistics.size[1])
+
+
 def canvas_sample(canvas: LayerCanvas, statistics: LayerStatistics, num_sampled: int, seed: int) -> CanvasSample:
     """Sample the maps of one layer.
 
@@ -58,8 +63,7 @@ def canvas_sample(canvas: LayerCanvas, statistics: LayerStatistics, num_sampled:
         seed: Decides which ones.
     """
     neurons = sample_neurons(canvas.num_neurons, num_sampled, seed)
-    num_pixels = canvas.size[0] * canvas.size[1]
-    unit = float(statistics.total.sum()) / (statistics.num_neurons * num_pixels)
+    unit = mean_magnitude(statistics)
     divisor = unit or 1.0
     return CanvasSample(
         layer=canvas.name,

@@ -9,6 +9,7 @@ from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.faithfulness import Faithfulness
 from xinc_pl.callbacks.grouping_variance import GroupingVariance
 from xinc_pl.callbacks.motion_contributions import MotionContributions
+from xinc_pl.callbacks.neuron_umap import NeuronUMAP
 from xinc_pl.callbacks.object_contributions import ObjectContributions
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.callbacks.reconstruction import ReconstructionWriter
@@ -25,6 +26,7 @@ __all__ = [
     "GroupingVariance",
     "LastCheckpoint",
     "MotionContributions",
+    "NeuronUMAP",
     "ObjectContributions",
     "Outputs",
     "ReconstructionWriter",

@@ -14,6 +14,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 
 from xinc_pl.callbacks.board import board_of
 from xinc_pl.callbacks.history import Quantity
+from xinc_pl.callbacks.projector import Embedding
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -111,6 +112,18 @@ class Outputs:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **{key: np.asarray(value) for key, value in arrays.items()})
         write_aside(self._file(self.tag(layer, quantity, frame), ".npz"), buffer.getvalue())
+
+    def embedding(self, layer: str, quantity: str, embedding: Embedding) -> None:
+        """Show points in TensorBoard's PROJECTOR; each moment has its own entry."""
+        for logger in tensorboard_loggers(self.trainer):
+            logger.experiment.add_embedding(
+                embedding.vectors,
+                metadata=embedding.metadata,
+                metadata_header=list(embedding.header),
+                label_img=embedding.sprites,
+                global_step=self.step,
+                tag=self.tag(layer, quantity),
+            )
 
     def flush(self) -> None:
         """Let TensorBoard see all of it now."""

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
@@ -76,6 +77,13 @@ class Sheet:
         weight = "bold" if bold else "normal"
         self._axes.text(x, y, text, ha=align, va=baseline, fontsize=size, weight=weight, color=colour)
 
+    def axes(self, box: Box) -> Axes:
+        """Axes in a box."""
+        left, top, width, height = box
+        return self._figure.add_axes(
+            (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
+        )
+
     def colour_bar(
         self,
         box: Box,
@@ -86,10 +94,8 @@ class Sheet:
         extend: Literal["neither", "max", "both"] = "neither",
     ) -> None:
         """Put a colour bar into a box, along its longer side."""
-        left, top, width, height = box
-        axes = self._figure.add_axes(
-            (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
-        )
+        _, _, width, height = box
+        axes = self.axes(box)
         orientation: Literal["vertical", "horizontal"] = "vertical" if height > width else "horizontal"
         self._figure.colorbar(
             ScalarMappable(norm, colours), cax=axes, orientation=orientation, ticks=ticks, extend=extend, format="%g"

@@ -1,0 +1,190 @@
+"""Neurons as points, beside the maps of some of them (Fig. 10, 12, 13)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import ascii_lowercase
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from xinc_pl.analysis.embedding import Points
+from xinc_pl.analysis.neuron_layout import Indices, NeuronLayout
+from xinc_pl.plots.contribution_canvas import signed_root_norm
+from xinc_pl.plots.figures import (
+    FONT_SIZE,
+    HEADING_SIZE,
+    MARGIN,
+    SIGNED_COLOURS,
+    TITLE_HEIGHT,
+    ZERO_COLOUR,
+    Sheet,
+    moment_title,
+)
+from xinc_pl.plots.palette import CATEGORY_COLOURS
+
+MEMBERS = 4
+"""Neurons of each group whose maps are shown."""
+MAX_GROUPS = len(ascii_lowercase) // MEMBERS
+_WIDTH = 1600
+_HEADING = 86
+_PLANE = 600
+_GROUP_TITLE = 26
+_GROUP_GAP = 12
+_SCALE = 104
+_GAP = 8
+_MAX_TILE_HEIGHT = 170
+
+Limits = tuple[float, float, float, float]
+"""Left, right, bottom, top."""
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A neuron whose map is shown.
+
+    Attributes:
+        row: Its row in the layout.
+        label: What to call it.
+        map: Float32 (H, W), in units of the layer's mean magnitude.
+    """
+
+    row: int
+    label: str
+    map: npt.NDArray[np.float32]
+
+
+def widened(limits: Limits | None, points: Points) -> Limits:
+    """Limits of an axis that hold all points: as they were, if they do; so that a run keeps one scale."""
+    low, high = points.min(0), points.max(0)
+    if limits is not None:
+        left, right, bottom, top = limits
+        if left <= low[0] and high[0] <= right and bottom <= low[1] and high[1] <= top:
+            return limits
+        low, high = np.minimum(low, (left, bottom)), np.maximum(high, (right, top))
+    centre, side = (low + high) / 2, 0.6 * max(float((high - low).max()), 1e-6)
+    return (float(centre[0] - side), float(centre[0] + side), float(centre[1] - side), float(centre[1] + side))
+
+
+def draw_layout(
+    layout: NeuronLayout,
+    members: Sequence[Sequence[Member]],
+    before: NeuronLayout | None,
+    limits: Limits,
+    *,
+    layer: str,
+    facts: str,
+    epoch: int,
+    psnr: float | None,
+) -> npt.NDArray[np.uint8]:
+    """Draw a layer's neurons in the plane, coloured by group, and maps of some members of each group.
+
+    Args:
+        layout: The layout.
+        members: By group; their maps.
+        before: The layout before: a line leads to a member from where it was.
+        limits: Of the plane.
+        layer: For the title.
+        facts: Below the title.
+        epoch: For the title.
+        psnr: In dB, for the title.
+
+    Returns:
+        An image (height, 1600, 3).
+    """
+    left = MARGIN + _PLANE + 3 * MARGIN
+    tile_width = (_WIDTH - _SCALE - left - (MEMBERS - 1) * _GAP) / MEMBERS
+    shape = next(group for group in members if group)[0].map.shape
+    tile_height = min(tile_width * shape[0] / shape[1], _MAX_TILE_HEIGHT)
+    pitch = _GROUP_TITLE + TITLE_HEIGHT + tile_height + _GROUP_GAP
+    body = max(pitch * len(members), _PLANE)
+    sheet = Sheet(_WIDTH, round(_HEADING + body + MARGIN))
+    sheet.words(f"{layer} · {moment_title(epoch, psnr)}", MARGIN, 10, size=HEADING_SIZE, bold=True)
+    sheet.words(facts, MARGIN, 52)
+    letters = iter(ascii_lowercase)
+    named = [[(next(letters), each) for each in group] for group in members]
+    axes = sheet.axes((MARGIN, _HEADING, _PLANE, _PLANE))
+    _draw_points(axes, layout, limits)
+    for group in named:
+        for letter, member in group:
+            _draw_member(axes, layout, before, letter, member.row)
+    tile = (tile_height * shape[1] / shape[0], tile_height)
+    for index, group in enumerate(named):
+        top = _HEADING + index * pitch
+        _draw_group(sheet, layout, index, group, (left, top), tile, tile_width + _GAP)
+    sheet.colour_bar(
+        (_WIDTH - _SCALE + 16, _HEADING + TITLE_HEIGHT, 14, min(body, 520) - TITLE_HEIGHT),
+        SIGNED_COLOURS,
+        signed_root_norm(),
+        [-10, -5, -2, -1, 0, 1, 2, 5, 10],
+        "contribution M / mean |M|",
+        extend="both",
+    )
+    return sheet.pixels()
+
+
+def draw_aligned(
+    planes: Sequence[Points], groups: Sequence[Indices], titles: Sequence[str], layer: str
+) -> npt.NDArray[np.uint8]:
+    """Draw the layouts of several moments side by side, on one scale.
+
+    Args:
+        planes: (M, 2) each.
+        groups: Of each neuron, -1 for one without.
+        titles: Of each moment.
+        layer: For the title.
+    """
+    columns = min(len(planes), 4)
+    side = (_WIDTH - MARGIN) / columns - MARGIN
+    rows = math.ceil(len(planes) / columns)
+    sheet = Sheet(_WIDTH, round(_HEADING + rows * (side + TITLE_HEIGHT + MARGIN)))
+    sheet.words(f"{layer} · all dissections in one layout", MARGIN, 10, size=HEADING_SIZE, bold=True)
+    sheet.words("colours: groups at the last one; grey: neurons that are in none", MARGIN, 52)
+    limits = widened(None, np.concatenate(list(planes)))
+    for index, (points, group, title) in enumerate(zip(planes, groups, titles, strict=True)):
+        left = MARGIN + index % columns * (side + MARGIN)
+        top = _HEADING + TITLE_HEIGHT + index // columns * (side + TITLE_HEIGHT + MARGIN)
+        sheet.words(title, left + side / 2, top - 4, align="center", baseline="bottom")
+        _draw_points(sheet.axes((left, top, side, side)), NeuronLayout(group, points, group, 0), limits)
+    return sheet.pixels()
+
+
+def _draw_points(axes: Axes, layout: NeuronLayout, limits: Limits) -> None:
+    # In random order, so that no group hides another.
+    order = np.random.default_rng(0).permutation(len(layout.points))
+    colours = np.array([*CATEGORY_COLOURS[:MAX_GROUPS], ZERO_COLOUR])[np.minimum(layout.groups, MAX_GROUPS)]
+    size = float(np.clip(20_000 / len(order), 8, 70))
+    x, y = layout.points[order].T
+    axes.scatter(x, y, s=size, c=colours[order], alpha=0.6, linewidths=0)
+    axes.set_xlim(limits[0], limits[1])
+    axes.set_ylim(limits[2], limits[3])
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _draw_member(axes: Axes, layout: NeuronLayout, before: NeuronLayout | None, letter: str, row: int) -> None:
+    x, y = layout.points[row]
+    if before is not None:
+        then = before.points[before.neurons == layout.neurons[row]]
+        for old_x, old_y in then:
+            axes.plot((old_x, x), (old_y, y), color="#404040", linewidth=1, zorder=3)
+    axes.scatter(x, y, s=190, facecolors="white", edgecolors="black", linewidths=1.2, zorder=4)
+    axes.text(x, y, letter, ha="center", va="center_baseline", fontsize=FONT_SIZE - 3, zorder=5)
+
+
+def _draw_group(
+    sheet: Sheet,
+    layout: NeuronLayout,
+    group: int,
+    members: Sequence[tuple[str, Member]],
+    corner: tuple[float, float],
+    tile: tuple[float, float],
+    pitch: float,
+) -> None:
+    left, top = corner
+    count = int((layout.groups == group).sum())
+    sheet.words(f"group {group + 1} · {count:,} neurons", left, top, bold=True, colour=CATEGORY_COLOURS[group])
+    for index, (letter, member) in enumerate(members):
+        box = (left + index * pitch, top + _GROUP_TITLE + TITLE_HEIGHT, *tile)
+        sheet.picture(member.map, box, f"{letter}: {member.label}", colours=SIGNED_COLOURS, norm=signed_root_norm())
