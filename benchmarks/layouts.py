@@ -1,9 +1,10 @@
 """How far neurons move between two layouts of a run: independent layouts, and those that NeuronUMAP makes.
 
-python benchmarks/umap.py lightning_logs/version_0
+python benchmarks/layouts.py lightning_logs/version_0
 
-Medians over neurons, as a share of the layout's spread, from the vectors that NeuronUMAP has stored. Independent layouts
-are turned, scaled and shifted onto each other, which flatters them.
+Medians over neurons, as a share of the layout's spread, from the vectors that NeuronUMAP has stored. Independent
+layouts are shown as they are, and turned, scaled and shifted onto the one before. Beside them what following does where
+nothing has changed: the last vectors, laid out once more.
 """
 
 import argparse
@@ -46,6 +47,8 @@ def of_layer(folder: Path) -> list[list[str]]:
         followed.append(layout)
     seconds_followed = (time.perf_counter() - start) / len(points)
     rows = []
+    same = neuron_layout(points[-1], followed[-1], count)
+    assert same is not None
     for (one, other), (then, now) in zip(pairwise(range(len(points))), pairwise(epochs), strict=True):
         before = NeuronLayout(points[one].neurons, alone[one], followed[one].groups, math.nan)
         _, common, rows_now = np.intersect1d(before.neurons, points[other].neurons, return_indices=True)
@@ -60,6 +63,7 @@ def of_layer(folder: Path) -> list[list[str]]:
                 f"{movement(before, raw):.2f}",
                 f"{movement(before, after):.2f}",
                 f"{followed[other].movement:.2f}",
+                f"{same.movement:.2f}",
                 f"{seconds_alone:.1f}",
                 f"{seconds_followed:.1f}",
             ]
@@ -72,7 +76,17 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     folder = parser.parse_args().run / "xinc/neuron_umap"
     umap_plane(np.random.default_rng(0).random((60, 3)), 5)  # compiles
-    head = ("layer", "neurons", "epochs", "independent", "turned back", "followed", "s per layout", "s followed")
+    head = (
+        "layer",
+        "neurons",
+        "epochs",
+        "independent",
+        "turned back",
+        "followed",
+        "same vectors",
+        "s per layout",
+        "s followed",
+    )
     layers = sorted(each.name for each in folder.iterdir() if list(each.glob("layout_epoch_*.npz")))
     table(head, [row for layer in layers for row in of_layer(folder / layer)])
 
