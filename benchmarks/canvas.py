@@ -4,7 +4,6 @@ python benchmarks/canvas.py statistics   all statistics of every layer, one fram
 python benchmarks/canvas.py maps         all maps, made and thrown away
 python benchmarks/canvas.py video        30 frames with the change between them, against one
 python benchmarks/canvas.py effect       the effect convention, per 1,000 kernels and against single JVPs
-python benchmarks/canvas.py growth       time and memory against pixels and neurons, up to 720x1280
 
 The plain ways are timed on some kernels of each layer (--kernels) and scaled to all: each costs the same, but for
 sorting, which this flatters.
@@ -82,11 +81,9 @@ def peak_gigabytes() -> float:
 def report(name: str, plain: Plain, layer: LayerCanvas, partitions: dict[str, Tensor]) -> float:
     """Time one layer's statistics and print them beside the plain ways; returns the seconds."""
     layer.statistics(partitions)  # compiles, and touches the memory
-    before = peak_gigabytes()
-    wall, cpu = timed(layer.statistics, partitions)
+    wall, cpu = min(timed(layer.statistics, partitions) for _ in range(3))
     print(
-        f"  {name:8} {layer.num_neurons:6} neurons: ours {wall:6.3f} s (CPU {cpu:6.3f} s), {plain.against(wall)}, "
-        f"{peak_gigabytes() - before:.2f} GB more",
+        f"  {name:8} {layer.num_neurons:6} neurons: ours {wall:6.3f} s (CPU {cpu:6.3f} s), {plain.against(wall)}",
         flush=True,
     )
     return wall
@@ -164,29 +161,6 @@ def maps(backends: list[str], num_kernels: int) -> None:
         print(f"{backend}, FFN: ours {ours:.4f} s, {together(plains).against(ours)}", flush=True)
 
 
-def growth(backends: list[str]) -> None:
-    """Larger frames with the same network, and more neurons on the same frame."""
-    for backend in backends:
-        for size, parameters in (
-            ((160, 320), 1e6),
-            ((320, 640), 1e6),
-            ((160, 320), 4e6),
-            ((720, 1280), 3e6),
-        ):
-            torch.manual_seed(0)
-            nerv = NeRV(size, model_size=parameters, strides=(5, 4, 2, 2))
-            canvas = dissect(nerv, torch.tensor([0.5], dtype=torch.float64), backend=backend)
-            partitions = partitions_of(size, 0)
-            for name, layer in canvas.items():
-                before = peak_gigabytes()
-                wall, _ = timed(layer.statistics, partitions)
-                billions = layer.num_neurons * size[0] * size[1] / 1e9
-                what = f"{backend}, {size[0]}x{size[1]}, {name}: {layer.num_neurons} neurons, {billions:.2f}e9 values"
-                rate = f"{wall:.2f} s, {wall / billions:.2f} s per 1e9"
-                print(f"{what}, {rate}, {peak_gigabytes() - before:.2f} GB more", flush=True)
-            print(f"process {peak_gigabytes():.2f} GB")
-
-
 def compare(backends: list[str], num_kernels: int) -> None:
     """All statistics of every layer, one frame."""
     torch.manual_seed(0)
@@ -242,7 +216,7 @@ def effect(backends: list[str]) -> None:
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("statistics", "maps", "video", "effect", "growth"))
+    parser.add_argument("what", choices=("statistics", "maps", "video", "effect"))
     parser.add_argument("--kernels", type=int, default=200, help="how many kernels the plain ways are timed on")
     parser.add_argument("--backends", nargs="+", default=["torch", "numba"])
     parser.add_argument("--frames", type=int, default=30)
@@ -257,8 +231,6 @@ def main() -> None:
             video(arguments.backends, arguments.frames)
         case "effect":
             effect(arguments.backends)
-        case "growth":
-            growth(arguments.backends)
 
 
 if __name__ == "__main__":

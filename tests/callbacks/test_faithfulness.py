@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningModule
@@ -31,6 +32,10 @@ def test_pictures_and_numbers_of_all_layers_conventions_and_orders(tmp_path: Pat
         for order in ("paper", "released", "effect", "magnitude", "random"):
             for quantity in ("deletion", "pruning"):
                 assert len(events.Scalars(tag.format(layer, order, quantity))) == 2
+    assert run.log_dir is not None
+    stored = np.load(Path(run.log_dir) / "xinc/faithfulness/all_layers/faithfulness_epoch_0001.npz")
+    assert stored["shares"].tolist() == [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
+    assert stored["head.effect.last"].shape == stored["all_layers.random.first"].shape == (6,)
 
 
 def test_a_resumed_run_draws_the_same(tmp_path: Path) -> None:

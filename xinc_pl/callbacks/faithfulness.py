@@ -88,6 +88,7 @@ class Faithfulness(XINCCallback):
             for curve in of_layer:
                 values = {"deletion": curve.deletion, "pruning": curve.pruning}
                 outputs.scalars(layer, {f"{curve.order}/{key}": value for key, value in values.items()})
+        outputs.arrays(ALL_LAYERS, "faithfulness", _curve_arrays(curves))
         picture = draw_faithfulness(self._agreements, curves, epoch=outputs.epoch, psnr=effect.psnr)
         outputs.image(ALL_LAYERS, "faithfulness", picture)
 
@@ -154,6 +155,15 @@ def _agreement_scalars(agreement: Agreement) -> dict[str, float]:
         "blind": agreement.num_blind,
     }
     return {f"{agreement.convention}/{key}": value for key, value in values.items()}
+
+
+def _curve_arrays(curves: Mapping[str, Sequence[RemovalCurve]]) -> dict[str, tuple[float, ...]]:
+    """PSNR by share, for ``head.effect.first`` and so on."""
+    arrays = {"shares": next(iter(curves.values()))[0].shares}
+    for layer, of_layer in curves.items():
+        for curve in of_layer:
+            arrays |= {f"{layer}.{curve.order}.first": curve.first, f"{layer}.{curve.order}.last": curve.last}
+    return arrays
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float]:

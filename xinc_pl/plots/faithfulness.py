@@ -26,7 +26,7 @@ _WIDTH = 16.0
 _ROW = 3.35
 _HEADING = 1.15
 """Inches, at 100 pixels each."""
-_COLUMNS = (0.035, 0.28, 0.54, 0.79)
+_COLUMNS = (0.04, 0.285, 0.54, 0.79)
 _PANEL_WIDTH = 0.2
 
 
@@ -131,7 +131,8 @@ def _draw_over_epochs(
     axes.set_xticks(ticks, [str(tick) for tick in ticks], fontsize=FONT_SIZE - 2)
     axes.set_xlim(-0.1, max(epochs[-1], 1) * 1.3)
     axes.minorticks_off()
-    axes.set_ylim(-0.4, 1.05)
+    axes.set_ylim(-0.7, 1.05)
+    axes.set_yticks([-0.5, 0, 0.5, 1])
     axes.tick_params(labelsize=FONT_SIZE - 2)
     axes.set_xlabel("epoch", fontsize=FONT_SIZE - 1, labelpad=1)
     axes.grid(alpha=0.3)
