@@ -67,7 +67,7 @@ def made(case: Case) -> tuple[nn.Module, Tensor]:
 
 def measured(case: Case) -> Cost:
     """Measure one layer, in a fresh process."""
-    small = case._replace(size=(40, 80) if "million" in case.name else (32, 64))
+    small = case._replace(size=(80, 160) if "million" in case.name else (32, 64))
     network, at = made(small)
     partitions = partitions_of(small.size, 0)
     for layer in dissect(network, at, size=small.size, backend=case.backend).values():
