@@ -3,8 +3,8 @@
 python benchmarks/layouts.py lightning_logs/version_0
 
 Medians over neurons, as a share of the layout's spread, from the vectors that NeuronUMAP has stored. Independent
-layouts are shown as they are, and turned, scaled and shifted onto the one before. Beside them what following does where
-nothing has changed: the last vectors, laid out once more.
+layouts are shown as they are, and turned, scaled and shifted onto the one before. What is movement, and what is UMAP?
+The columns "nothing changed" lay the last vectors out once more: by another seed and turned back, and followed.
 """
 
 import argparse
@@ -49,6 +49,10 @@ def of_layer(folder: Path) -> list[list[str]]:
     rows = []
     same = neuron_layout(points[-1], followed[-1], count)
     assert same is not None
+    last = NeuronLayout(points[-1].neurons, alone[-1], followed[-1].groups, math.nan)
+    another = umap_plane(points[-1].vectors, count, seed=len(points))
+    another = moved_onto(another, last.points, np.arange(len(another)))
+    same_alone = movement(last, NeuronLayout(last.neurons, another, last.groups, math.nan))
     for (one, other), (then, now) in zip(pairwise(range(len(points))), pairwise(epochs), strict=True):
         before = NeuronLayout(points[one].neurons, alone[one], followed[one].groups, math.nan)
         _, common, rows_now = np.intersect1d(before.neurons, points[other].neurons, return_indices=True)
@@ -63,9 +67,10 @@ def of_layer(folder: Path) -> list[list[str]]:
                 f"{movement(before, raw):.2f}",
                 f"{movement(before, after):.2f}",
                 f"{followed[other].movement:.2f}",
+                f"{same_alone:.2f}",
                 f"{same.movement:.2f}",
-                f"{seconds_alone:.1f}",
-                f"{seconds_followed:.1f}",
+                f"{seconds_alone:.2f}",
+                f"{seconds_followed:.2f}",
             ]
         )
     return rows
@@ -83,8 +88,9 @@ def main() -> None:
         "independent",
         "turned back",
         "followed",
-        "same vectors",
-        "s per layout",
+        "nothing changed, turned back",
+        "nothing changed, followed",
+        "s independent",
         "s followed",
     )
     layers = sorted(each.name for each in folder.iterdir() if list(each.glob("layout_epoch_*.npz")))

@@ -1,3 +1,4 @@
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,17 @@ SMALL = {"num_clusters": 6, "max_neurons": 30, "on_error": "raise"}
 
 
 @pytest.mark.slow
-def test_pictures_numbers_and_what_the_projector_reads(tmp_path: Path) -> None:
-    callback = NeuronUMAP(at_epochs=(0, 1), num_groups=3, aligned=True, **SMALL)
+def test_pictures_numbers_and_what_the_projector_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # More neighbours than neurons.
+    callback = NeuronUMAP(at_epochs=(0, 1), num_groups=3, n_neighbors=50, **SMALL)
     run = trainer(tmp_path, [callback], max_epochs=2)
-    run.fit(tiny_video(), tiny_clip())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", module="umap|sklearn|torch.utils.tensorboard")
+        run.fit(tiny_video(), tiny_clip())
+    assert capsys.readouterr().out == ""
     events = EventAccumulator(run.log_dir, size_guidance={"images": 0, "scalars": 0}).Reload()
     for layer in LAYERS:
         assert [each.step for each in events.Images(f"xinc/neuron_umap/{layer}/layout")] == [0, 2, 4]
-        assert len(events.Images(f"xinc/neuron_umap/{layer}/aligned")) == 1
         movements = events.Scalars(f"xinc/neuron_umap/{layer}/movement")
         assert [each.step for each in movements] == [2, 4]
         assert all(0 <= each.value < 1 for each in movements)
@@ -40,6 +44,7 @@ def test_pictures_numbers_and_what_the_projector_reads(tmp_path: Path) -> None:
     ]
     last = config.embeddings[-1]
     vectors = np.loadtxt(Path(run.log_dir) / last.tensor_path, delimiter="\t")
+    assert vectors.shape[1] == 6
     lines = (Path(run.log_dir) / last.metadata_path).read_text().splitlines()
     assert lines[0].split("\t") == ["layer", "neuron", "group", "total", "zero_map"]
     assert len(lines) - 1 == len(vectors)
@@ -57,7 +62,8 @@ def test_pictures_numbers_and_what_the_projector_reads(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_resumed_run_goes_on_with_the_same_layout(tmp_path: Path) -> None:
     def run(folder: str, max_epochs: int, resume: str | None = None) -> Path:
-        callbacks = [NeuronUMAP(at_epochs=(1,), projector=False, layers=["layer_2"], **SMALL), LastCheckpoint()]
+        umap = NeuronUMAP(at_epochs=(1,), projector=False, aligned=True, layers=["layer_2"], **SMALL)
+        callbacks = [umap, LastCheckpoint()]
         training = trainer(tmp_path / folder, callbacks, max_epochs=max_epochs)
         training.fit(tiny_image(), tiny_photograph(), ckpt_path=resume)
         assert training.log_dir is not None
@@ -65,9 +71,12 @@ def test_a_resumed_run_goes_on_with_the_same_layout(tmp_path: Path) -> None:
 
     whole = run("whole", 2)
     half = run("half", 1)
+    torch.load(half / "checkpoints/last.ckpt", weights_only=True)
     resumed = run("resumed", 2, str(half / "checkpoints/last.ckpt"))
-    picture = "xinc/neuron_umap/layer_2/layout_epoch_0002.png"
-    assert (resumed / picture).read_bytes() == (whole / picture).read_bytes()
+    for name in ("layout_epoch_0002.png", "aligned_epoch_0002.png"):
+        picture = f"xinc/neuron_umap/layer_2/{name}"
+        assert (resumed / picture).read_bytes() == (whole / picture).read_bytes(), name
+    assert not list(half.rglob("aligned_*")), "one moment is nothing to align"
 
 
 def test_a_layer_with_one_live_neuron_is_left_out_with_one_line(
@@ -91,7 +100,10 @@ def test_a_layer_with_one_live_neuron_is_left_out_with_one_line(
     assert not list(tmp_path.rglob("layout_*.png"))
 
 
-@pytest.mark.parametrize("arguments", [{"num_groups": 7}, {"max_neurons": 3}, {"num_clusters": 1}, {"n_neighbors": 1}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"num_groups": 7}, {"max_neurons": 3}, {"num_clusters": 1}, {"n_neighbors": 1}, {"n_neighbors": 0}],
+)
 def test_wrong_arguments_are_named(arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"NeuronUMAP: {next(iter(arguments))} is"):
         NeuronUMAP(**arguments)  # type: ignore[arg-type]

@@ -77,7 +77,7 @@ class NeuronUMAP(XINCCallback):
             ("num_clusters", num_clusters, 2, math.inf),
             ("num_groups", num_groups, 1, 6),
             ("max_neurons", max_neurons, MIN_POINTS, math.inf),
-            ("n_neighbors", n_neighbors or 2, 2, math.inf),
+            ("n_neighbors", 2 if n_neighbors is None else n_neighbors, 2, math.inf),
         ):
             if not least <= value <= most:
                 limit = f"at least {least}" if most == math.inf else f"from {least} to {most}"

@@ -72,7 +72,8 @@ class Projector:
     def embedding(self) -> Embedding:
         """All that has been added."""
         header = ("layer", "neuron", "group", "total", "zero_map")
-        return Embedding(np.stack(self._vectors), header, self._metadata, torch.cat(self._sprites))
+        # Written as text, of which the later digits would be the most.
+        return Embedding(np.stack(self._vectors).round(4), header, self._metadata, torch.cat(self._sprites))
 
 
 def _sprites(canvas: LayerCanvas, neurons: Tensor, unit: float) -> Tensor:

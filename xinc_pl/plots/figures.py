@@ -58,9 +58,14 @@ class Sheet:
         self._axes.imshow(
             values, cmap=colours, norm=norm, interpolation="auto", extent=(left, left + width, top + height, top)
         )
-        self._axes.add_patch(Rectangle((left, top), width, height, fill=False, linewidth=0.5, edgecolor=_FRAME_COLOUR))
+        self.frame(box, _FRAME_COLOUR, 0.5)
         if title:
             self.words(title, left + width / 2, top - 4, align="center", baseline="bottom", colour=title_colour)
+
+    def frame(self, box: Box, colour: str, line_width: float = 2.5) -> None:
+        """Draw a line around a box."""
+        left, top, width, height = box
+        self._axes.add_patch(Rectangle((left, top), width, height, fill=False, linewidth=line_width, edgecolor=colour))
 
     def words(
         self,

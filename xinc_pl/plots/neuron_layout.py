@@ -8,6 +8,7 @@ from string import ascii_lowercase
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from xinc_pl.analysis.embedding import Points
 from xinc_pl.analysis.neuron_layout import Indices, NeuronLayout
@@ -19,6 +20,7 @@ from xinc_pl.plots.figures import (
     SIGNED_COLOURS,
     TITLE_HEIGHT,
     ZERO_COLOUR,
+    Box,
     Sheet,
     moment_title,
 )
@@ -27,9 +29,18 @@ from xinc_pl.plots.palette import CATEGORY_COLOURS
 MEMBERS = 4
 """Neurons of each group whose maps are shown."""
 MAX_GROUPS = len(ascii_lowercase) // MEMBERS
-_WIDTH = 1600
+_WIDTH = 1280
 _HEADING = 86
-_PLANE = 600
+_SIDE = 470
+PLANE: Box = (MARGIN, _HEADING, _SIDE, _SIDE)
+"""Where in the picture the neurons are."""
+_NOTES = (
+    "one point per neuron, coloured by group",
+    "letters: the neurons whose maps are shown",
+    "lines: from where these were before",
+)
+_NOTE_HEIGHT = 24
+_BETWEEN_LETTERS = 19.0
 _GROUP_TITLE = 26
 _GROUP_GAP = 12
 _SCALE = 104
@@ -91,30 +102,30 @@ def draw_layout(
         psnr: In dB, for the title.
 
     Returns:
-        An image (height, 1600, 3).
+        An image (height, 1280, 3).
     """
-    left = MARGIN + _PLANE + 3 * MARGIN
+    left = MARGIN + _SIDE + 2 * MARGIN
     tile_width = (_WIDTH - _SCALE - left - (MEMBERS - 1) * _GAP) / MEMBERS
     shape = next(group for group in members if group)[0].map.shape
     tile_height = min(tile_width * shape[0] / shape[1], _MAX_TILE_HEIGHT)
     pitch = _GROUP_TITLE + TITLE_HEIGHT + tile_height + _GROUP_GAP
-    body = max(pitch * len(members), _PLANE)
+    body = max(pitch * len(members), _SIDE + MARGIN + _NOTE_HEIGHT * len(_NOTES))
     sheet = Sheet(_WIDTH, round(_HEADING + body + MARGIN))
     sheet.words(f"{layer} · {moment_title(epoch, psnr)}", MARGIN, 10, size=HEADING_SIZE, bold=True)
     sheet.words(facts, MARGIN, 52)
     letters = iter(ascii_lowercase)
     named = [[(next(letters), each) for each in group] for group in members]
-    axes = sheet.axes((MARGIN, _HEADING, _PLANE, _PLANE))
+    axes = sheet.axes(PLANE)
     _draw_points(axes, layout, limits)
-    for group in named:
-        for letter, member in group:
-            _draw_member(axes, layout, before, letter, member.row)
+    _draw_members(axes, layout, before, [pair for group in named for pair in group])
+    for index, note in enumerate(_NOTES):
+        sheet.words(note, MARGIN, _HEADING + _SIDE + MARGIN + index * _NOTE_HEIGHT)
     tile = (tile_height * shape[1] / shape[0], tile_height)
     for index, group in enumerate(named):
         top = _HEADING + index * pitch
         _draw_group(sheet, layout, index, group, (left, top), tile, tile_width + _GAP)
     sheet.colour_bar(
-        (_WIDTH - _SCALE + 16, _HEADING + TITLE_HEIGHT, 14, min(body, 520) - TITLE_HEIGHT),
+        (_WIDTH - _SCALE + 16, _HEADING + TITLE_HEIGHT, 14, _SIDE - TITLE_HEIGHT),
         SIGNED_COLOURS,
         signed_root_norm(),
         [-10, -5, -2, -1, 0, 1, 2, 5, 10],
@@ -163,14 +174,42 @@ def _draw_points(axes: Axes, layout: NeuronLayout, limits: Limits) -> None:
     axes.set_yticks([])
 
 
-def _draw_member(axes: Axes, layout: NeuronLayout, before: NeuronLayout | None, letter: str, row: int) -> None:
-    x, y = layout.points[row]
-    if before is not None:
-        then = before.points[before.neurons == layout.neurons[row]]
-        for old_x, old_y in then:
+def _draw_members(
+    axes: Axes, layout: NeuronLayout, before: NeuronLayout | None, members: Sequence[tuple[str, Member]]
+) -> None:
+    """Ring the neurons whose maps are shown, each with its letter and a line from where it was."""
+    rows = np.array([member.row for _, member in members], dtype=np.int64)
+    place_of = {} if before is None else dict(zip(before.neurons.tolist(), before.points, strict=True))
+    for row in rows:
+        place = place_of.get(int(layout.neurons[row]))
+        if place is not None:
+            (x, y), (old_x, old_y) = layout.points[row], place
             axes.plot((old_x, x), (old_y, y), color="#404040", linewidth=1, zorder=3)
-    axes.scatter(x, y, s=190, facecolors="white", edgecolors="black", linewidths=1.2, zorder=4)
-    axes.text(x, y, letter, ha="center", va="center_baseline", fontsize=FONT_SIZE - 3, zorder=5)
+    x, y = layout.points[rows].T
+    colours = [CATEGORY_COLOURS[group] for group in layout.groups[rows]]
+    axes.scatter(x, y, s=70, c=colours, edgecolors="black", linewidths=1.6, zorder=4)
+    halo = [withStroke(linewidth=3, foreground="white")]
+    corner = np.array((axes.get_xlim()[0], axes.get_ylim()[0]))
+    unit = (axes.get_xlim()[1] - axes.get_xlim()[0]) / _SIDE
+    places = corner + unit * _beside((layout.points[rows] - corner) / unit)
+    for (letter, _), (x, y) in zip(members, places, strict=True):
+        axes.text(
+            x, y, letter, ha="center", va="center", fontsize=FONT_SIZE, weight="bold", path_effects=halo, zorder=5
+        )
+
+
+def _beside(points: Points) -> Points:
+    """Where to write letters: above their points, in pixels, but pushed away from each other and from all points."""
+    turn = np.arange(len(points)) * 2.4  # so that equal points have a way to go
+    places: Points = points + np.stack((np.cos(turn), _BETWEEN_LETTERS + np.sin(turn)), 1)
+    for _ in range(100):
+        others = np.concatenate((places, points))
+        away = places[:, None] - others
+        distance = np.linalg.norm(away, axis=2)
+        too_close = np.clip(_BETWEEN_LETTERS - distance, 0, None) * (distance > 0)
+        places = places + 0.3 * (away / np.maximum(distance, 1e-9)[..., None] * too_close[..., None]).sum(1)
+        places = places.clip(_BETWEEN_LETTERS / 2, _SIDE - _BETWEEN_LETTERS / 2)
+    return places
 
 
 def _draw_group(
@@ -188,3 +227,4 @@ def _draw_group(
     for index, (letter, member) in enumerate(members):
         box = (left + index * pitch, top + _GROUP_TITLE + TITLE_HEIGHT, *tile)
         sheet.picture(member.map, box, f"{letter}: {member.label}", colours=SIGNED_COLOURS, norm=signed_root_norm())
+        sheet.frame(box, CATEGORY_COLOURS[group])
