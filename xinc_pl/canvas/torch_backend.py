@@ -55,7 +55,8 @@ class TorchBackend(Backend):
         total += magnitudes.sum(0)
         bits = bits_of(magnitudes).flatten()
         # Not a number is beyond the last bin; the caller learns of it from the maximum.
-        bins, low = (bits >> SHIFT).clamp_max_(NUM_BINS - 1), bits & LOW_BITS
+        # Converted once, for both calls of bincount.
+        bins, low = (bits >> SHIFT).clamp_max_(NUM_BINS - 1).long(), bits & LOW_BITS
         # Integers below 2**53 are exact in float64.
         if weights.are_one:
             counts += torch.bincount(bins, minlength=NUM_BINS)
@@ -90,7 +91,7 @@ class TorchBackend(Backend):
     def find(self, magnitudes: Tensor, number: int) -> Found:
         """Neuron by neuron."""
         bits = bits_of(magnitudes).flatten()
-        places = ((bits >= number << SHIFT) & (bits < number + 1 << SHIFT)).nonzero().flatten()
+        places = ((bits >> SHIFT) == number).nonzero().flatten()
         return Found(bits[places], (places % magnitudes[0].numel()).int())
 
     def membership(self, weights: "GroupWeights", clusters: Sequence[Clusters]) -> Callable[[Tensor], Tensor]:
