@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from lightning.pytorch.cli import LightningCLI
 
@@ -38,6 +39,15 @@ def test_the_example_in_code() -> None:
     folder = Path("lightning_logs/version_0/xinc")
     assert {path.name for path in folder.iterdir()} == {"contribution_canvas", "canvas_evolution"}
     assert (folder / "contribution_canvas/2/maps_epoch_0002.png").exists()
+
+
+def test_the_example_without_training() -> None:
+    from xinc_pl import NeRV
+
+    code = block_of("python", "removal.together")
+    names: dict[str, Any] = {"network": NeRV((16, 32), strides=(2, 2), width=7, levels=6), "torch": torch}
+    exec(compile(code, str(README), "exec"), names)
+    assert set(names["canvas"]) == {"block_1", "block_2", "head"}
 
 
 def test_the_example_in_yaml() -> None:
