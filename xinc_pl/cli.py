@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from torch import distributed
 
 # Short class names on the command line are those of imported classes.
 import xinc_pl
@@ -208,10 +209,17 @@ def main(args: Sequence[str] | None = None) -> None:
         return
     try:
         XINCCommandLine(None if args is None else words)
+        _leave_process_group()
     except NonFiniteLossError as error:
         sys.exit(f"xinc: {error}")
     except SIGTERMException:
         sys.exit(128 + signal.SIGTERM)  # Lightning would exit as if the training had come to its end
+
+
+def _leave_process_group() -> None:
+    """Part from the other processes in order: gloo aborts now and then when Python exits while it is connected."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _run_tool(words: Sequence[str]) -> None:

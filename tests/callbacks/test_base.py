@@ -103,6 +103,19 @@ def test_a_failing_analysis_is_reported_and_counted_and_the_training_goes_on(tmp
     assert any("failed at 3 moments" in message and "out of ideas" in message for message in messages)
 
 
+def test_other_processes_stay_while_the_first_one_sums_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments: list[str] = []
+
+    class Slow(Probe):
+        def conclude(self, outputs: Outputs) -> None:
+            moments.append("summed up")
+
+    run = trainer(tmp_path, [Slow()], max_epochs=1)
+    monkeypatch.setattr(run.strategy, "barrier", lambda name=None: moments.append(str(name)))
+    run.fit(tiny_image(), tiny_photograph())
+    assert moments.index("summed up") < moments.index("xinc")
+
+
 def test_on_error_raise_stops_the_training(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="out of ideas"):
         trainer(tmp_path, [Disturbing(on_error="raise")]).fit(tiny_video(), tiny_clip())

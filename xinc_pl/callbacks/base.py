@@ -173,6 +173,8 @@ class XINCCallback(Callback, ABC):
         """Sum up; say once more what has failed."""
         del pl_module
         self._conclude(trainer)
+        # Where one process ends, launchers end the others too: all stay while the first one sums up.
+        trainer.strategy.barrier("xinc")
         if self._failures:
             rank_zero_warn(
                 f"{type(self).__name__} failed at {len(self._failures)} moments of the training; the last time: "
