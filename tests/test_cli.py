@@ -24,6 +24,7 @@ TINY = {
 }
 SHORT = ["--trainer.max_epochs", "3", "--trainer.check_val_every_n_epoch", "1", "--trainer.accelerator", "cpu"]
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
+UNWATCHED = ["--trainer.callbacks", "LastCheckpoint"]
 BASES = {"nerv", "ffn"}
 
 
@@ -56,7 +57,9 @@ def test_fit_trains_dissects_keeps_checkpoints_and_sums_up(base: str, capsys: py
     assert {path.name for path in (run / "checkpoints").iterdir()} >= {"last.ckpt"}
     assert list((run / "checkpoints").glob("best-*.ckpt"))
     # Three layers, after epochs 0, 1 and 3.
-    assert len(list((run / "xinc/contribution_canvas").rglob("*.png"))) == 3 * 3
+    pictures = list((run / "xinc/contribution_canvas").rglob("*.png"))
+    assert len(pictures) == 3 * 3
+    assert {Image.open(picture).size[0] for picture in pictures} == {1280}
     analyses = {"grouping_variance", "representation_spread", "contribution_vs_intensity"}
     if base == "nerv":
         analyses |= {"object_contributions", "motion_contributions"}
@@ -70,13 +73,12 @@ def test_fit_trains_dissects_keeps_checkpoints_and_sums_up(base: str, capsys: py
 
 
 def test_sizes_come_from_the_data() -> None:
-    saved = yaml.safe_load((fit("nerv") / "config.yaml").read_text())
+    saved = yaml.safe_load((fit("nerv", *UNWATCHED) / "config.yaml").read_text())
     assert saved["data"]["init_args"]["size"] == [16, 32]
-    assert Image.open(next(Path().rglob("*.png"))).size[0] == 1280
 
 
 def test_a_saved_config_repeats_the_run() -> None:
-    first = fit("nerv")
+    first = fit("nerv", *UNWATCHED)
     main(["fit", "--config", str(first / "config.yaml")])
     second = Path("lightning_logs/version_1")
     one, other = (torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for run in (first, second))
@@ -98,7 +100,7 @@ def test_validate_and_predict_and_test_use_a_finished_run(capsys: pytest.Capture
 
 
 def test_predict_writes_an_image_as_png() -> None:
-    checkpoint = str(fit("ffn") / "checkpoints/last.ckpt")
+    checkpoint = str(fit("ffn", *UNWATCHED) / "checkpoints/last.ckpt")
     main(["predict", *TINY["ffn"], "--trainer.accelerator", "cpu", "--ckpt_path", checkpoint])
     (file,) = Path("lightning_logs").rglob("reconstruction/*")
     assert np.asarray(Image.open(file)).shape == (16, 32, 3)
@@ -108,18 +110,17 @@ def test_a_video_of_ones_own(tmp_path: Path) -> None:
     for index in range(4):
         Image.new("RGB", (40, 20), (60 * index, 0, 0)).save(tmp_path / f"f{index}.png")
     data = ["--data", "Video", "--data.path", str(tmp_path), "--data.size", "[16, 32]", "--data.num_frames", "4"]
-    main(["fit", *TINY["nerv"], *SHORT, *QUIET, *data])
+    main(["fit", *TINY["nerv"], *SHORT, *QUIET, *UNWATCHED, *data])
     assert list(Path("lightning_logs").rglob("last.ckpt"))
 
 
 def test_somebody_elses_data_are_prepared_and_set_up_once() -> None:
-    callbacks = ["--trainer.callbacks", "LastCheckpoint"]
-    fit("nerv", "--data", "tiny.Careful", *callbacks)
+    fit("nerv", "--data", "tiny.Careful", *UNWATCHED)
 
 
 @pytest.mark.parametrize("loss", ["L1Loss", "L1SSIMLoss", "torch.nn.HuberLoss"])
 def test_other_losses(loss: str) -> None:
-    assert fit("nerv", "--model.loss", loss).is_dir()
+    assert fit("nerv", "--model.loss", loss, *UNWATCHED).is_dir()
 
 
 def test_the_file_name_of_a_config_may_be_left_out_or_given_whole(capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,7 +193,7 @@ def test_a_mistake_is_one_line_before_training(
 
 def test_a_value_that_the_data_overrule_is_reported() -> None:
     with pytest.warns(UserWarning, match=r"model.init_args.network.init_args.size = .*64.* is overruled"):
-        fit("nerv", "--model.network.size", "[64, 64]")
+        fit("nerv", "--model.network.size", "[64, 64]", *UNWATCHED)
 
 
 def test_a_nan_loss_stops_the_run_with_a_clear_message_and_a_good_checkpoint() -> None:
@@ -203,10 +204,21 @@ def test_a_nan_loss_stops_the_run_with_a_clear_message_and_a_good_checkpoint() -
         assert all(torch.isfinite(value).all() for value in state.values())
 
 
+def test_a_process_leaves_its_group() -> None:
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        main(["fit", *TINY["ffn"], *QUIET, "--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu"])
+        assert not torch.distributed.is_initialized()
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_a_checkpoint_from_which_the_run_goes_on_bit_identically(kind: signal.Signals) -> None:
-    arguments = [*TINY["nerv"], *SHORT, *QUIET, "--trainer.callbacks", "LastCheckpoint", "--trainer.max_epochs", "200"]
+    arguments = [*TINY["nerv"], *SHORT, *QUIET, *UNWATCHED, "--trainer.max_epochs", "200"]
+    arguments += ["--trainer.check_val_every_n_epoch", "100"]
     process = subprocess.Popen([sys.executable, "-m", "xinc_pl", "fit", *arguments], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(Path().rglob("last.ckpt")) and time.monotonic() < deadline:

@@ -26,7 +26,7 @@ def test_two_processes_leave_one_set_of_files(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "xinc_pl", "fit", *TINY["nerv"], "--trainer.callbacks", "[]", *callbacks]
     parallel = ["--trainer.strategy", "ddp", "--trainer.devices", "2"]
     done = subprocess.run(
-        [*command, *SHORT, *QUIET, *parallel],
+        [*command, *SHORT, *QUIET, *parallel, "--trainer.max_epochs", "1"],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
