@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 _PIXEL_BLOCKS = 8
 """Sums over pixels are float32 within a block of pixels and float64 across blocks."""
 
+_MAX_TAPS = 8
+"""Rows that are made of more than so many are left to a matrix product."""
+
 _PIXELS = 4096
 """Pixels that are looked at together where maps are spread over the image."""
 
@@ -28,8 +32,9 @@ class TorchBackend(Backend):
     """The reference."""
 
     def separable(self, rows: Tensor, columns: Tensor) -> Callable[[Tensor], Tensor]:
-        """As two dense matrix products."""
-        return lambda values: torch.matmul(rows, values @ columns.T)
+        """Columns as a dense matrix product, rows by the few that each is made of."""
+        along_rows = _taps_of_rows(rows)
+        return lambda values: along_rows(values @ columns.T)
 
     def answers(self, outputs: Tensor, field: Field, unsigned: bool) -> Tensor:
         """A multiply-add for each place that a patch has in the grid of cells."""
@@ -55,29 +60,27 @@ class TorchBackend(Backend):
         total += magnitudes.sum(0)
         bits = bits_of(magnitudes).flatten()
         # Not a number is beyond the last bin; the caller learns of it from the maximum.
-        # Converted once, for both calls of bincount.
-        bins, low = (bits >> SHIFT).clamp_max_(NUM_BINS - 1).long(), bits & LOW_BITS
-        # Integers below 2**53 are exact in float64.
+        bins, low = (bits >> SHIFT).clamp_max_(NUM_BINS - 1), (bits & LOW_BITS).long()
         if weights.are_one:
             counts += torch.bincount(bins, minlength=NUM_BINS)
-            lows += torch.bincount(bins, low, minlength=NUM_BINS).long()
+            lows.scatter_add_(0, bins.long(), low)
         else:
-            cells = weights.cells.expand(magnitudes.shape).flatten()
-            counts += torch.bincount(bins, cells, minlength=NUM_BINS).long()
-            lows += torch.bincount(bins, cells * low, minlength=NUM_BINS).long()
+            cells, bins = weights.cells.long().expand(magnitudes.shape).flatten(), bins.long()
+            counts.scatter_add_(0, bins, cells)
+            lows.scatter_add_(0, bins, low.mul_(cells))
         sums = (magnitudes @ weights.columns.float()).double() @ weights.rows
         return sums, magnitudes.amin((1, 2)).double(), magnitudes.amax((1, 2)).double()
 
     def pixels_above(self, magnitudes: Tensor, weights: "GroupWeights", share: Tensor) -> Tensor:
         """On the whole image; where values repeat, piece by piece of it, with the values of all maps side by side."""
         if weights.are_one:
-            return (magnitudes > share).sum((1, 2))
+            return _greater(magnitudes, share).sum(2).sum(1, dtype=torch.int64)
         side_by_side = magnitudes.flatten(1).T.contiguous()  # copied in rows, which is quick
         number = magnitudes.new_zeros(len(magnitudes), dtype=torch.int64)
         for cells, limits in zip(
             weights.cell_of_pixel().split(_PIXELS), share.flatten()[:, None].split(_PIXELS), strict=True
         ):
-            number += (side_by_side.index_select(0, cells) > limits).sum(0, dtype=torch.int32)
+            number += _greater(side_by_side.index_select(0, cells), limits).sum(0).long()
         return number
 
     def add_change(self, magnitudes: Tensor, before: Tensor, change: Tensor) -> None:
@@ -86,12 +89,13 @@ class TorchBackend(Backend):
 
     def count_above(self, magnitudes: Tensor, bits: int, above: Tensor) -> None:
         """By bit patterns."""
-        above += (bits_of(magnitudes) >= bits).sum(0, dtype=torch.int32)
+        reached = torch.ge(bits_of(magnitudes), bits, out=torch.empty_like(magnitudes))
+        above += reached.sum(0).int()
 
     def find(self, magnitudes: Tensor, number: int) -> Found:
         """Neuron by neuron."""
         bits = bits_of(magnitudes).flatten()
-        places = ((bits >> SHIFT) == number).nonzero().flatten()
+        places = _places((bits >> SHIFT) == number)
         return Found(bits[places], (places % magnitudes[0].numel()).int())
 
     def membership(self, weights: "GroupWeights", clusters: Sequence[Clusters]) -> Callable[[Tensor], Tensor]:
@@ -106,6 +110,33 @@ class TorchBackend(Backend):
 
 
 TORCH = TorchBackend()
+
+
+def _taps_of_rows(matrix: Tensor) -> Callable[[Tensor], Tensor]:
+    """``matrix @ values`` for values (n, h, C), where few entries of each row of the matrix (R, h) are not zero."""
+    num_taps = max(int((matrix != 0).sum(1).max()), 1)
+    if num_taps > _MAX_TAPS:
+        return lambda values: torch.matmul(matrix, values)
+    taps = (matrix != 0).int().argsort(dim=1, descending=True, stable=True)[:, :num_taps]
+    weights = matrix.gather(1, taps).T[:, :, None].contiguous()
+
+    def apply(values: Tensor) -> Tensor:
+        result = values.index_select(1, taps[:, 0]).mul_(weights[0])
+        for tap in range(1, num_taps):
+            result.addcmul_(values.index_select(1, taps[:, tap]), weights[tap])
+        return result
+
+    return apply
+
+
+def _greater(values: Tensor, limits: Tensor) -> Tensor:
+    """1 where ``values`` are greater and 0 elsewhere, float32: quicker to add up than bool, and exact below 2**24."""
+    return torch.gt(values, limits, out=torch.empty_like(values))
+
+
+def _places(mask: Tensor) -> Tensor:
+    """Where a flat mask is set, int64; NumPy is quick where that is rare."""
+    return torch.from_numpy(np.flatnonzero(mask.numpy())) if mask.device.type == "cpu" else mask.nonzero().flatten()
 
 
 def _membership(weights: "GroupWeights", clusters: Sequence[Clusters]) -> Tensor:
