@@ -213,7 +213,7 @@ def sum_over_clusters(
             instead of making vectors of it, at half the speed.
     """
     num_neurons, num_cells = maps.shape
-    tile = np.zeros((_SCAN, num_lanes), np.float32)
+    tile = np.zeros((_SCAN, num_lanes), np.float64)
     partial = np.zeros((result.shape[1], num_lanes), np.float64)
     for first in range(0, num_neurons, num_lanes):
         num_used = min(num_lanes, num_neurons - first)
@@ -226,7 +226,7 @@ def sum_over_clusters(
             for place in range(num_here):
                 values = tile[place]
                 for entry in range(starts[begin + place], starts[begin + place + 1]):
-                    sums, count = partial[np.uint32(clusters[entry])], counts[entry]
+                    sums, count = partial[np.uint32(clusters[entry])], np.float64(counts[entry])
                     for lane in range(num_lanes):
                         sums[lane] += count * values[lane]
         for cluster in range(result.shape[1]):
