@@ -22,6 +22,7 @@ from torch import Tensor
 
 from xinc_pl import FFN, NeRV, dissect
 from xinc_pl.canvas import LayerCanvas, stream_statistics
+from xinc_pl.canvas.backends import BackendName
 from xinc_pl.canvas.effect_rule import EffectRule
 from xinc_pl.frames import frame_time, pixel_coordinates
 
@@ -177,18 +178,23 @@ def compare(backends: list[str], num_kernels: int) -> None:
             print(f"  together: ours {ours:.2f} s, {together([plain[name] for name in layers]).against(ours)}")
 
 
-def video(backends: list[str], num_frames: int) -> None:
-    """A video with its change between frames, against one frame."""
+def video(backends: list[BackendName], num_frames: int) -> None:
+    """A video with its change between frames, against one frame; canvases are made on the way, results not kept."""
     nerv, partitions = NeRV(), partitions_of(SIZE, 0)
     times = frame_time(torch.arange(num_frames), num_frames)
+
+    def run(backend: BackendName, name: str, times: Tensor) -> None:
+        layers = (dissect(nerv, at[None], backend=backend)[name] for at in times)
+        for _ in stream_statistics(layers, [partitions] * len(times)):
+            pass
+
     for backend in backends:
-        frames = [dissect(nerv, at[None], backend=backend) for at in times]
-        for name in frames[0]:
-            layers = [frame[name] for frame in frames]
-            one, _ = timed(layers[0].statistics, partitions)
-            many, _ = timed(stream_statistics, layers, [partitions] * num_frames)
+        for name in dissect(nerv, times[:1], backend=backend):
+            run(backend, name, times[:1])  # compiles
+            one, _ = timed(run, backend, name, times[:1])
+            many, _ = timed(run, backend, name, times)
             print(f"{backend}, {name}: {num_frames} frames {many:.2f} s, {many / one:.1f} times one frame", flush=True)
-    print(f"process {peak_gigabytes():.2f} GB")
+            print(f"process so far {peak_gigabytes():.2f} GB", flush=True)
 
 
 def effect(backends: list[str]) -> None:

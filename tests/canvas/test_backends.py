@@ -151,7 +151,7 @@ def test_frames_in_lock_step(activation: str) -> None:
     for backend in BOTH:
         canvases = [dissect(network, frame, backend=backend) for frame in frames]
         layers = [canvas["layers.0"] for canvas in canvases]
-        results[backend] = stream_statistics(layers, [partitions(layer.size) for layer in layers])
+        results[backend] = list(stream_statistics(layers, [partitions(layer.size) for layer in layers]))
         magnitudes = [layer.magnitudes().double() for layer in layers]
         for frame in (1, 2):
             expected = (magnitudes[frame] - magnitudes[frame - 1]).abs().sum(0)

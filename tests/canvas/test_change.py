@@ -13,8 +13,8 @@ FRAMES = tiny_clip().frames
 @pytest.mark.parametrize("layer", ["block_1", "block_2", "head"])
 def test_change_is_that_of_the_maps_and_of_the_statistics(backend: str, layer: str) -> None:
     canvases = [dissect(NETWORK, frame.inputs, backend=backend)[layer] for frame in FRAMES[:3]]  # type: ignore[arg-type]
-    changes = stream_change(canvases)
-    statistics = stream_statistics(canvases)
+    changes = list(stream_change(canvases))
+    statistics = list(stream_statistics(canvases))
     maps = [canvas.magnitudes().double() for canvas in canvases]
     assert len(changes) == 2
     for index, change in enumerate(changes):
@@ -25,6 +25,6 @@ def test_change_is_that_of_the_maps_and_of_the_statistics(backend: str, layer: s
 
 def test_one_frame_has_no_change_and_different_layers_are_refused() -> None:
     canvas = dissect(NETWORK, FRAMES[0].inputs)
-    assert stream_change([canvas["head"]]) == []
+    assert list(stream_change([canvas["head"]])) == []
     with pytest.raises(ValueError, match="different layers"):
-        stream_change([canvas["head"], canvas["block_1"]])
+        list(stream_change([canvas["head"], canvas["block_1"]]))

@@ -106,7 +106,7 @@ def test_a_video_network_of_unusual_strides_and_kernels(convention: Convention) 
     assert list(canvases[0].skipped) == ["stem"]
     for name, layer in canvases[0].items():
         assert layer.size == (20, 40)
-        statistics = stream_statistics([canvas[name] for canvas in canvases])
+        statistics = list(stream_statistics(canvas[name] for canvas in canvases))
         assert statistics[1].change is not None
         assert statistics[1].change.max() > 0
         assert all(each.total.min() >= 0 and each.total.max() > 0 for each in statistics)

@@ -2,11 +2,12 @@
 
 from xinc_pl.canvas.canvas import Canvas, dissect
 from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.layer_canvas import LayerCanvas, stream_change, stream_statistics
+from xinc_pl.canvas.layer_canvas import LayerCanvas
 from xinc_pl.canvas.linear import input_by_pixel
 from xinc_pl.canvas.rest import as_image
 from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, MapGroup, contribution_rule
 from xinc_pl.canvas.statistics import LayerStatistics
+from xinc_pl.canvas.video import stream_change, stream_statistics
 
 __all__ = [
     "CONVENTIONS",

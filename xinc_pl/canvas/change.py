@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from xinc_pl.canvas.backends import Backend
-from xinc_pl.canvas.lock_step import LockStep, Part, windows
+from xinc_pl.canvas.lock_step import LockStep, Part
 from xinc_pl.canvas.rules import ContributionRule
 from xinc_pl.canvas.sums import PixelSums
 
@@ -42,12 +42,9 @@ def change_of_layers(rules: Sequence[ContributionRule], neurons: Tensor) -> list
     Returns:
         float64 (H, W) on the CPU for every frame but the first.
     """
-    images: list[Tensor] = []
-    for start, stop in windows(len(rules) - 1, rules[0].size):
-        changes = [Change(PixelSums(rule.size, torch.float64, rule.device), rule.backend) for rule in rules[start:stop]]
-        LockStep(rules[start : stop + 1], neurons).stream(changes, _add)
-        images += [change.sums.image().cpu() for change in changes]
-    return images
+    changes = [Change(PixelSums(rule.size, torch.float64, rule.device), rule.backend) for rule in rules[1:]]
+    LockStep(rules, neurons).stream(changes, _add)
+    return [change.sums.image().cpu() for change in changes]
 
 
 def _add(changes: Sequence[Change], part: Part) -> None:

@@ -6,8 +6,6 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from xinc_pl.canvas.change import change_of_layers
-from xinc_pl.canvas.lock_step import check_same_layer
 from xinc_pl.canvas.recording import undisturbed
 from xinc_pl.canvas.rules import ContributionRule, MapGroup
 from xinc_pl.canvas.statistics import LayerStatistics
@@ -150,57 +148,3 @@ class LayerCanvas:
         if len(indices.unique()) != len(indices):
             raise ValueError(f"{self.name}: a neuron was asked for twice in {indices.tolist()}")
         return indices
-
-
-def stream_statistics(
-    canvases: Sequence[LayerCanvas],
-    partitions: Sequence[Partitions] | None = None,
-    mass: Sequence[float] = (0.1, 0.5),
-) -> list[LayerStatistics]:
-    """Statistics of one layer on consecutive frames of a video, in lock-step.
-
-    The same as ``statistics`` of each canvas, and ``change`` against the frame before, without ever holding the maps
-    of a frame.
-
-    Args:
-        canvases: The layer's canvas on each frame.
-        partitions: Of each frame.
-        mass: For which shares x of the whole a threshold is wanted.
-
-    Raises:
-        ValueError: The canvases are of different layers, weights or samples; otherwise as ``statistics``.
-    """
-    rules = _rules_in_lock_step(canvases)
-    if partitions is not None and len(partitions) != len(canvases):
-        raise ValueError(f"there are {len(canvases)} canvases, but partitions for {len(partitions)} of them")
-    with undisturbed():
-        return stream_layers(rules, canvases[0].sample, [{}] * len(rules) if partitions is None else partitions, mass)
-
-
-def stream_change(canvases: Sequence[LayerCanvas]) -> list[Tensor]:
-    """Only the change between consecutive frames, in one pass instead of the two or three of ``stream_statistics``.
-
-    Args:
-        canvases: The layer's canvas on each frame.
-
-    Returns:
-        For every frame but the first, float64 (H, W) on the CPU: the sum over neurons (of the ``sample``) of how much
-        their magnitudes differ from those in the frame before.
-
-    Raises:
-        ValueError: As ``stream_statistics``.
-    """
-    rules = _rules_in_lock_step(canvases)
-    with undisturbed():
-        return change_of_layers(rules, canvases[0].sample)
-
-
-def _rules_in_lock_step(canvases: Sequence[LayerCanvas]) -> list[ContributionRule]:
-    """The rules of canvases that can be compared."""
-    if not canvases:
-        raise ValueError("no canvases were given; give that of at least one frame")
-    rules = [canvas._rule for canvas in canvases]
-    check_same_layer(rules)
-    if not all(torch.equal(canvas.sample, canvases[0].sample) for canvas in canvases[1:]):
-        raise ValueError(f"the canvases of {canvases[0].name} have different samples of neurons; use one seed for all")
-    return rules

@@ -1,6 +1,6 @@
 """Go through the maps of one layer on several frames at once: part by part, frame after frame within a part."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, Self, TypeVar
@@ -89,11 +89,9 @@ class LockStep:
                 absorb(run(lane))
 
 
-def windows(num_frames: int, size: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Divide consecutive frames into runs, each from a first frame up to another, that go in lock-step."""
-    length = min(max(_MAX_PIXELS // (size[0] * size[1]), 1), _MAX_FRAMES)
-    for start in range(0, num_frames, length):
-        yield start, min(start + length, num_frames)
+def frames_at_once(size: tuple[int, int]) -> int:
+    """How many frames of this size go in lock-step."""
+    return min(max(_MAX_PIXELS // (size[0] * size[1]), 1), _MAX_FRAMES)
 
 
 def check_same_layer(rules: Sequence[ContributionRule]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from xinc_pl.canvas.lock_step import LockStep, Part, windows
+from xinc_pl.canvas.lock_step import LockStep, Part
 from xinc_pl.canvas.partition import Clusters, clusters_of
 from xinc_pl.canvas.rules import ContributionRule
 from xinc_pl.canvas.statistics import ClusterSums, LayerStatistics
@@ -16,12 +16,12 @@ Partitions = Mapping[str, Tensor]
 def stream_layers(
     rules: Sequence[ContributionRule], neurons: Tensor, partitions: Sequence[Partitions], masses: Sequence[float]
 ) -> list[LayerStatistics]:
-    """Statistics of one layer on several frames.
+    """Statistics of one layer on some consecutive frames.
 
     Args:
-        rules: The layer's rule on each frame.
+        rules: The layer's rule on each frame, and first of all, if there is one, on the frame before them.
         neurons: Which neurons the statistics are about, int64 (N,), ascending.
-        partitions: The partitions of each frame.
+        partitions: The partitions of each frame, without the one before them.
         masses: For which shares x thresholds are wanted, each between 0 and 1.
 
     Raises:
@@ -30,25 +30,11 @@ def stream_layers(
     for mass in masses:
         if not 0 < mass < 1:
             raise ValueError(f"mass has {mass}; each must lie between 0 and 1")
+    own, backend = rules[-len(partitions) :], rules[0].backend
     clusters = [
         {name: clusters_of(labels, name, rule.size) for name, labels in frame.items()}
-        for rule, frame in zip(rules, partitions, strict=True)
+        for rule, frame in zip(own, partitions, strict=True)
     ]
-    return [
-        statistics
-        for start, stop in windows(len(rules), rules[0].size)
-        for statistics in _stream_window(rules[max(start - 1, 0) : stop], neurons, clusters[start:stop], masses)
-    ]
-
-
-def _stream_window(
-    rules: Sequence[ContributionRule],
-    neurons: Tensor,
-    clusters: Sequence[Mapping[str, Clusters]],
-    masses: Sequence[float],
-) -> list[LayerStatistics]:
-    """Statistics of frames that go in lock-step; ``rules`` may have the frame before them, too."""
-    own, backend = rules[-len(clusters) :], rules[0].backend
     layer = LockStep(rules, neurons)
     firsts = [FirstPass(len(neurons), rule.size, rule.device, backend) for rule in own]
     layer.stream(firsts, _add_to_first)
