@@ -48,6 +48,7 @@ def test_the_example_without_training() -> None:
     names: dict[str, Any] = {"network": NeRV((16, 32), strides=(2, 2), width=7, levels=6), "torch": torch}
     exec(compile(code, str(README), "exec"), names)
     assert set(names["canvas"]) == {"block_1", "block_2", "head"}
+    assert names["statistics"].change.shape == (16, 32)
 
 
 def test_the_example_in_yaml() -> None:
