@@ -1,5 +1,6 @@
 """What several tests need."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor, from_numpy
+
+pytest.register_assert_rewrite("statistics_checks", "effect_oracle", "oracle")
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -75,3 +78,11 @@ def reference_ssim() -> Callable[[Tensor, Tensor], float]:
         return float(np.mean(values))
 
     return ssim
+
+
+@pytest.fixture
+def no_warnings() -> Iterator[None]:
+    """A warning fails the test."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
