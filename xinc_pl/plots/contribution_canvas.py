@@ -14,6 +14,7 @@ from xinc_pl.plots.figures import (
     SIGNED_COLOURS,
     TITLE_HEIGHT,
     ZERO_COLOUR,
+    Box,
     Sheet,
     moment_title,
 )
@@ -68,14 +69,7 @@ def draw_contribution_canvas(
     _draw_heading(sheet, sample, epoch, psnr, note)
     _draw_references(sheet, sample, target, reconstruction, body)
     _draw_tiles(sheet, sample, left, columns, (tile_height / aspect, tile_height))
-    sheet.colour_bar(
-        (_WIDTH - _SCALE + 16, _HEADING + TITLE_HEIGHT, 14, body - TITLE_HEIGHT),
-        SIGNED_COLOURS,
-        signed_root_norm(),
-        [-10, -5, -2, -1, 0, 1, 2, 5, 10],
-        "contribution M / mean |M|",
-        extend="both",
-    )
+    draw_map_scale(sheet, (_WIDTH - _SCALE + 16, _HEADING + TITLE_HEIGHT, 14, body - TITLE_HEIGHT))
     return sheet.pixels()
 
 
@@ -133,3 +127,9 @@ def signed_root_norm() -> FuncNorm:
         vmin=-MAP_LIMIT,
         vmax=MAP_LIMIT,
     )
+
+
+def draw_map_scale(sheet: Sheet, box: Box) -> None:
+    """The colour bar of contribution maps."""
+    ticks: list[float] = [-10, -5, -2, -1, 0, 1, 2, 5, 10]
+    sheet.colour_bar(box, SIGNED_COLOURS, signed_root_norm(), ticks, "contribution M / mean |M|", extend="both")

@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 
 from xinc_pl.analysis.embedding import Points
 from xinc_pl.analysis.neuron_layout import Indices, NeuronLayout
-from xinc_pl.plots.contribution_canvas import signed_root_norm
+from xinc_pl.plots.contribution_canvas import draw_map_scale, signed_root_norm
 from xinc_pl.plots.figures import (
     FONT_SIZE,
     HEADING_SIZE,
@@ -124,14 +124,7 @@ def draw_layout(
     for index, group in enumerate(named):
         top = _HEADING + index * pitch
         _draw_group(sheet, layout, index, group, (left, top), tile, tile_width + _GAP)
-    sheet.colour_bar(
-        (_WIDTH - _SCALE + 16, _HEADING + TITLE_HEIGHT, 14, _SIDE - TITLE_HEIGHT),
-        SIGNED_COLOURS,
-        signed_root_norm(),
-        [-10, -5, -2, -1, 0, 1, 2, 5, 10],
-        "contribution M / mean |M|",
-        extend="both",
-    )
+    draw_map_scale(sheet, (_WIDTH - _SCALE + 16, _HEADING + TITLE_HEIGHT, 14, _SIDE - TITLE_HEIGHT))
     return sheet.pixels()
 
 
