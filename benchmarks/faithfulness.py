@@ -57,7 +57,7 @@ def tables(folder: Path) -> None:
             for epoch in epochs:
                 rank, place, control = (
                     two_digits(run.value(layer, f"{convention}/{quantity}", epoch))
-                    for quantity in ("rank_correlation", "spatial_correlation", "spatial_control")
+                    for quantity in ("rank_correlation", "spatial_correlation", "spatial_correlation_control")
                 )
                 cells.append(f"{rank}, {place} ({control})")
             rows.append([layer, convention, *cells])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from xinc_pl import Faithfulness, Frame
 from xinc_pl.callbacks import LastCheckpoint
 
-CORRELATIONS = ("rank_correlation", "spatial_correlation", "spatial_control")
+CORRELATIONS = ("rank_correlation", "spatial_correlation", "spatial_correlation_control")
 
 
 def test_pictures_and_numbers_of_all_layers_conventions_and_orders(tmp_path: Path) -> None:

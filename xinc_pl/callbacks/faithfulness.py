@@ -44,7 +44,7 @@ class Faithfulness(XINCCallback):
         "change of the output without the neuron: 1 for the same order, 0 for no relation",
         "<convention>/spatial_correlation": "median over sampled neurons, over pixels, between the map and the "
         "absolute change of the output",
-        "<convention>/spatial_control": "the same with the change that another neuron makes",
+        "<convention>/spatial_correlation_control": "the same with the change that another neuron makes",
         "<convention>/blind": "sampled neurons that change the output, though their map is zero everywhere",
         "<order>/deletion": "dB lost without the first 1 to 50 % of the neurons, mean: the larger the better the order "
         "(paper, released, effect, magnitude of the weights, random)",
@@ -151,7 +151,7 @@ def _agreement_scalars(agreement: Agreement) -> dict[str, float]:
     values = {
         "rank_correlation": agreement.rank_correlation,
         "spatial_correlation": agreement.spatial_correlation,
-        "spatial_control": agreement.spatial_control,
+        "spatial_correlation_control": agreement.spatial_control,
         "blind": agreement.num_blind,
     }
     return {f"{agreement.convention}/{key}": value for key, value in values.items()}

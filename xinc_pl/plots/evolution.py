@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from xinc_pl.analysis.evolution import Panel
-from xinc_pl.plots.palette import CONTROL_COLOUR, layer_colours
+from xinc_pl.plots.palette import CONTROL_COLOUR, WHOLE_COLOUR, layer_colours
 
 _COLUMNS = 5
 _PANEL = (3.4, 2.65)
@@ -25,7 +25,7 @@ def draw_evolution(panels: Sequence[Panel], layers: Sequence[str]) -> npt.NDArra
     """Draw one small chart per quantity, callback by callback, with one legend.
 
     Args:
-        panels: The charts. A layer that is not among ``layers`` is drawn in black.
+        panels: The charts. What belongs to none of ``layers`` has a colour of its own.
         layers: The network's, input side first.
 
     Returns:
@@ -37,8 +37,9 @@ def draw_evolution(panels: Sequence[Panel], layers: Sequence[str]) -> npt.NDArra
     figure = Figure(figsize=(_COLUMNS * _PANEL[0], height), dpi=100, facecolor="white")
     canvas = FigureCanvasAgg(figure)
     colours = layer_colours(layers)
+    whole = {curve.layer: WHOLE_COLOUR for panel in panels for curve in panel.curves if curve.layer not in colours}
     epochs = [epoch for panel in panels for curve in panel.curves for epoch in curve.epochs]
-    _draw_legend(figure, colours, height)
+    _draw_legend(figure, colours | ({"the frame, all layers": WHOLE_COLOUR} if whole else {}), height)
     top = _HEADING
     for name, each in sections:
         figure.text(0.1 / figure.get_figwidth(), 1 - (top + 0.35) / height, name, fontsize=17, weight="bold")
@@ -52,7 +53,7 @@ def draw_evolution(panels: Sequence[Panel], layers: Sequence[str]) -> npt.NDArra
                 2.65 / figure.get_figwidth(),
                 1.7 / height,
             )
-            _draw_panel(figure.add_axes(box), panel, colours, (min(epochs), max(epochs)))
+            _draw_panel(figure.add_axes(box), panel, colours | whole, (min(epochs), max(epochs)))
         top += math.ceil(len(each) / _COLUMNS) * _PANEL[1]
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
@@ -71,7 +72,7 @@ def _draw_panel(axes: Axes, panel: Panel, colours: dict[str, str], span: tuple[i
         axes.plot(
             curve.epochs,
             curve.values,
-            color=colours.get(curve.layer, "black"),
+            color=colours[curve.layer],
             linestyle="--" if curve.is_control else "-",
             linewidth=1 if curve.is_control else 1.6,
             marker=None if curve.is_control else "o",

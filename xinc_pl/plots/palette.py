@@ -14,6 +14,8 @@ PARTITION_COLOURS = {
 
 CONVENTION_COLOURS = {"paper": "#0072B2", "released": "#D55E00", "effect": "#009E73"}
 CONTROL_COLOUR = "#999999"
+WHOLE_COLOUR = "#882255"
+"""Of what belongs to no single layer."""
 
 _LAYERS = ("#000000", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#7F7F7F")
 CATEGORY_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
