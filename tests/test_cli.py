@@ -172,6 +172,9 @@ def test_help_names_what_there_is(arguments: list[str], capsys: pytest.CaptureFi
         (["--config", "nerv", "--data", "Video", "--data.path", "."], ["has no images"]),
         (["--config", "ffn", "--data.image", "mona_lisa"], ["'mona_lisa'", "astronaut"]),
         (["--config", "nerv", "--model.lr", "0"], ["lr is 0"]),
+        (["--config", "nerv", "--model", "nowhere.Model"], ["'nowhere.Model'", "No module named 'nowhere'"]),
+        (["--config", "nerv", "--trainer.callbacks+", "Nonsense"], ["no class 'Nonsense'", "package.module.Nonsense"]),
+        (["--config", "nerv", "--ckpt_path", "gone.ckpt"], ["ckpt_path 'gone.ckpt' does not exist"]),
         (["--config", "nerv", "--trainer.logger", "false"], ["no TensorBoard logger", "--trainer.callbacks null"]),
         (
             ["--config", "nerv", "--trainer.callbacks", "ContributionCanvas", "--trainer.callbacks.layers", "[head_1]"],

@@ -33,6 +33,9 @@ from xinc_pl.training import NonFiniteLossError
 _DESCRIPTION = f"""{xinc_pl.__doc__} And afterwards: `xinc compare RUN RUN ...` lays the canvases of finished runs side
 by side; see `xinc compare --help`."""
 
+_KNOWN_CHECKPOINTS = ("best", "last", "hpc", "registry")
+"""What Lightning looks up itself, instead of a path."""
+
 
 def bundled_configs() -> dict[str, Path]:
     """Configurations that come with the package, by name without suffix."""
@@ -155,6 +158,7 @@ class XINCCommandLine(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             self._check_loggers()
+            self._check_checkpoint()
             super()._run_subcommand(subcommand)
         except MisconfigurationException as error:
             give_up(error)
@@ -167,6 +171,16 @@ class XINCCommandLine(LightningCLI):
             raise MisconfigurationException(
                 f"no TensorBoard logger: {type(showing[0]).__name__} has nowhere to show its pictures; set "
                 "trainer.logger to TensorBoardLogger, or leave the callback out (--trainer.callbacks null)"
+            )
+
+    def _check_checkpoint(self) -> None:
+        """Miss a checkpoint before anything is written."""
+        path = self._get(self.config_init, "ckpt_path")
+        is_local = isinstance(path, (str, Path)) and "://" not in str(path)
+        if is_local and str(path).partition(":")[0] not in _KNOWN_CHECKPOINTS and not Path(path).exists():
+            raise MisconfigurationException(
+                f"ckpt_path {str(path)!r} does not exist; a run keeps its checkpoints in "
+                "lightning_logs/version_N/checkpoints"
             )
 
     def _warn_of_overruled_values(self) -> None:

@@ -107,6 +107,9 @@ def load_run(path: str | Path, checkpoint: str | Path | None = None) -> Run:
     return Run(path, file, name, epoch, step, network.eval(), module.eval(), data)
 
 
+_NO_CLASS = "Expected a dot import path string: "
+
+
 def one_line(message: str) -> str:
     """The heart of an error message.
 
@@ -115,9 +118,13 @@ def one_line(message: str) -> str:
     """
     lines = [line.strip() for line in message.splitlines()]
     complaints = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
-    own = [line for line in complaints if not line.startswith(("Expected a", "Problem with"))]
+    own = [line for line in complaints if not line.startswith(("Expected a", "Problem with", "Does not validate"))]
     if own:
         return own[0]
+    unknown = [line.removeprefix(_NO_CLASS) for line in complaints if line.startswith(_NO_CLASS)]
+    if unknown and not any(line.startswith("Problem with") for line in complaints):
+        name = unknown[0]
+        return f"there is no class {name!r} to choose; one of your own needs its import path, package.module.{name}"
     # What is wrong with a class stands in the lines below, which may name a class within it.
     place = next((at for at, line in enumerate(lines) if line.startswith("- Problem with")), len(lines))
     while place + 2 < len(lines) and lines[place + 1].startswith(("Parser key", "Problem with")):
