@@ -198,6 +198,17 @@ def build_membership(cell_of_pixel: Array, clusters: Array, pixels: Array, num_c
 
 
 @compiled
+def sum_over_clusters_singly(maps: Array, starts: Array, clusters: Array, counts: Array, result: Array) -> None:
+    """As ``sum_over_clusters``, neuron by neuron."""
+    for neuron in range(maps.shape[0]):
+        values, sums = maps[neuron], result[neuron]
+        for cell in range(len(values)):
+            value = np.float64(values[cell])
+            for entry in range(starts[cell], starts[cell + 1]):
+                sums[np.uint32(clusters[entry])] += np.float64(counts[entry]) * value
+
+
+@compiled
 def sum_over_clusters(
     maps: Array, starts: Array, clusters: Array, counts: Array, result: Array, num_lanes: int
 ) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from xinc_pl.canvas.rules import MapGroup
     from xinc_pl.canvas.weights import GroupWeights
 
+_FEW = 4
+"""Maps of fewer neurons are added up one by one, others in lanes, a multiple of it. Large images come in ones."""
+_MAX_LANES = 32
+
 
 class NumbaBackend(Backend):
     """Goes through each value as few times as possible."""
@@ -128,8 +132,11 @@ class NumbaBackend(Backend):
 
         def sums(magnitudes: Tensor) -> Tensor:
             result = np.zeros((len(magnitudes), num_clusters))
-            num_lanes = 16 if len(magnitudes) <= 16 else 32
-            compiled_tallies.sum_over_clusters(_flat(magnitudes), starts, members, counts, result, num_lanes)
+            if len(magnitudes) < _FEW:
+                compiled_tallies.sum_over_clusters_singly(_flat(magnitudes), starts, members, counts, result)
+            else:
+                num_lanes = min(-(-len(magnitudes) // _FEW) * _FEW, _MAX_LANES)
+                compiled_tallies.sum_over_clusters(_flat(magnitudes), starts, members, counts, result, num_lanes)
             return torch.from_numpy(result)
 
         return sums
