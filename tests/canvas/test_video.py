@@ -19,7 +19,7 @@ from tiny import tiny_clip, tiny_video
 
 import xinc_pl.canvas.lock_step
 import xinc_pl.canvas.thresholds
-from xinc_pl.canvas import LayerCanvas, dissect, stream_change, stream_statistics
+from xinc_pl.canvas import LayerCanvas, MapGroup, dissect, stream_change, stream_statistics
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
 NETWORK = tiny_video().network
@@ -93,7 +93,12 @@ def test_only_the_change(monkeypatch: pytest.MonkeyPatch, max_neurons: int | Non
             assert torch.equal(change, statistics.change)
 
 
-def test_one_frame_does_not_change() -> None:
+@pytest.mark.parametrize("frames_at_once", [1, 8])
+def test_one_frame_does_not_change_and_nothing_is_computed(
+    monkeypatch: pytest.MonkeyPatch, frames_at_once: int
+) -> None:
+    monkeypatch.setattr(xinc_pl.canvas.lock_step, "_MAX_FRAMES", frames_at_once)
+    monkeypatch.setattr(MapGroup, "magnitudes", lambda *_: pytest.fail("maps were made"))
     assert list(stream_change([video()["layers.0"]])) == []
 
 

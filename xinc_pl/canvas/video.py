@@ -73,6 +73,8 @@ def stream_change(canvases: Iterable[LayerCanvas]) -> Iterator[Tensor]:
         ValueError: As ``stream_statistics``.
     """
     for window in _windows(canvases):
+        if len(window) == 1:  # nothing to compare it with yet
+            continue
         with undisturbed():
             changes = change_of_layers([canvas._rule for canvas in window], window[0].sample)
         yield from changes
