@@ -11,6 +11,7 @@ from xinc_pl.canvas import compiled_tallies
 from xinc_pl.canvas.backends import Backend, Found, MapSums
 from xinc_pl.canvas.bins import SHIFT
 from xinc_pl.canvas.compiled import Array, add_answers, apply_separable, spread
+from xinc_pl.canvas.operators import taps_of_rows
 from xinc_pl.canvas.partition import Clusters, joined
 
 if TYPE_CHECKING:
@@ -149,7 +150,6 @@ def _flat(magnitudes: Tensor) -> Array:
 
 def _taps(matrix: Tensor) -> tuple[Array, Array, Array]:
     """Entries of each row (of m) that are not zero: their number (m,), places (m, K) and values (m, K)."""
-    dense = matrix.numpy()
-    taps = (dense != 0).sum(1)
-    order = np.argsort(dense == 0, axis=1, kind="stable")[:, : max(int(taps.max()), 1)]
-    return taps, order.astype(np.uint32), np.ascontiguousarray(np.take_along_axis(dense, order, axis=1))
+    num_taps, places, values = (each.numpy() for each in taps_of_rows(matrix))
+    # Unsigned indices need no look whether they count from the end.
+    return num_taps, places.astype(np.uint32), np.ascontiguousarray(values)

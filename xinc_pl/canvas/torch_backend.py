@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xinc_pl.canvas.backends import Backend, Found, MapSums
 from xinc_pl.canvas.bins import LOW_BITS, NUM_BINS, SHIFT, bits_of
+from xinc_pl.canvas.operators import taps_of_rows
 from xinc_pl.canvas.partition import Clusters, joined
 from xinc_pl.canvas.responses import Field, overlap
 
@@ -33,7 +34,7 @@ class TorchBackend(Backend):
 
     def separable(self, rows: Tensor, columns: Tensor) -> Callable[[Tensor], Tensor]:
         """Columns as a dense matrix product, rows by the few that each is made of."""
-        along_rows = _taps_of_rows(rows)
+        along_rows = _few_of_each(rows)
         return lambda values: along_rows(values @ columns.T)
 
     def answers(self, outputs: Tensor, field: Field, unsigned: bool) -> Tensor:
@@ -112,18 +113,18 @@ class TorchBackend(Backend):
 TORCH = TorchBackend()
 
 
-def _taps_of_rows(matrix: Tensor) -> Callable[[Tensor], Tensor]:
+def _few_of_each(matrix: Tensor) -> Callable[[Tensor], Tensor]:
     """``matrix @ values`` for values (n, h, C), where few entries of each row of the matrix (R, h) are not zero."""
-    num_taps = max(int((matrix != 0).sum(1).max()), 1)
-    if num_taps > _MAX_TAPS:
+    _, places, weights = taps_of_rows(matrix)
+    if places.shape[1] > _MAX_TAPS:
         return lambda values: torch.matmul(matrix, values)
-    taps = (matrix != 0).int().argsort(dim=1, descending=True, stable=True)[:, :num_taps]
-    weights = matrix.gather(1, taps).T[:, :, None].contiguous()
+    taps = [(places[:, tap], weights[:, tap, None].contiguous()) for tap in range(places.shape[1])]
 
     def apply(values: Tensor) -> Tensor:
-        result = values.index_select(1, taps[:, 0]).mul_(weights[0])
-        for tap in range(1, num_taps):
-            result.addcmul_(values.index_select(1, taps[:, tap]), weights[tap])
+        (first, weight), *others = taps
+        result = values.index_select(1, first).mul_(weight)
+        for row, weight in others:
+            result.addcmul_(values.index_select(1, row), weight)
         return result
 
     return apply
