@@ -202,9 +202,9 @@ class NeuronUMAP(XINCCallback):
     ) -> None:
         from xinc_pl.plots.neuron_layout import draw_layout, widened
 
-        num_neurons = dissected.canvas[layer].num_neurons
         facts = (
-            f"{len(layout.neurons):,} of {num_neurons:,} neurons · {points.num_left_out:,} with a constant map left out"
+            f"{len(layout.neurons):,} of {points.num_neurons:,} neurons · {points.num_left_out:,} with a constant map "
+            "left out"
         )
         if math.isfinite(layout.movement):
             outputs.scalars(layer, {"movement": layout.movement})

@@ -34,6 +34,16 @@ def log_axis(axes: Axes, axis: Literal["x", "y"], limits: tuple[float, float]) -
     axes.grid(axis=axis, alpha=0.3)
 
 
+def epoch_axis(axes: Axes, first: int, last: int, room: float) -> None:
+    """Label an x axis of epochs, logarithmic beyond the first, from ``first`` to ``room`` times ``last``."""
+    # Epoch 0 belongs on the axis, which a plain logarithm would not allow.
+    axes.set_xscale("symlog", linthresh=1, linscale=0.5)
+    ticks = [0, *(10**power for power in range(5) if 10**power <= last)]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.set_xlim(first - 0.1, max(last, 1) * room)
+    axes.minorticks_off()
+
+
 def boxes(axes: Axes, positions: Sequence[float], groups: Sequence[Floats], colours: Sequence[Any]) -> None:
     """Draw box plots: quartiles, median, and whiskers at the 5th and 95th percentile. An empty group is a gap.
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from xinc_pl.analysis.evolution import Panel
+from xinc_pl.plots.charts import epoch_axis
 from xinc_pl.plots.palette import CONTROL_COLOUR, WHOLE_COLOUR, layer_colours
 
 _COLUMNS = 5
@@ -78,12 +79,7 @@ def _draw_panel(axes: Axes, panel: Panel, colours: dict[str, str], span: tuple[i
             marker=None if curve.is_control else "o",
             markersize=3,
         )
-    # Epoch 0 belongs on the axis, which a plain logarithm would not allow.
-    axes.set_xscale("symlog", linthresh=1, linscale=0.5)
-    ticks = [0, *(10**power for power in range(5) if 10**power <= span[1])]
-    axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.set_xlim(span[0] - 0.1, max(span[1], 1) * 1.15)
-    axes.minorticks_off()
+    epoch_axis(axes, *span, room=1.15)
     axes.set_xlabel("epoch", fontsize=11, labelpad=1)
     if len({value for curve in panel.curves for value in curve.values}) == 1:
         constant = panel.curves[0].values[0]

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from xinc_pl.analysis.faithfulness import Agreement
 from xinc_pl.analysis.removal import RANDOM, RemovalCurve
+from xinc_pl.plots.charts import epoch_axis
 from xinc_pl.plots.figures import FONT_SIZE, HEADING_SIZE, moment_title
 from xinc_pl.plots.palette import CONTROL_COLOUR, CONVENTION_COLOURS
 
@@ -125,12 +126,7 @@ def _draw_over_epochs(
             marker = "o" if style == "-" else "_"
             axes.plot(*zip(*points, strict=True), style, color=colour, linewidth=width, marker=marker,
                       markersize=max(6, 2 * width), alpha=_alpha(convention), zorder=_order(convention))  # fmt: skip
-    # Epoch 0 belongs on the axis, which a plain logarithm would not allow.
-    axes.set_xscale("symlog", linthresh=1, linscale=0.5)
-    ticks = [0, *(10**power for power in range(5) if 10**power <= max(1, epochs[-1]))]
-    axes.set_xticks(ticks, [str(tick) for tick in ticks], fontsize=FONT_SIZE - 2)
-    axes.set_xlim(-0.1, max(epochs[-1], 1) * 1.3)
-    axes.minorticks_off()
+    epoch_axis(axes, 0, max(epochs[-1], 1), room=1.3)
     axes.set_ylim(-0.7, 1.05)
     axes.set_yticks([-0.5, 0, 0.5, 1])
     axes.tick_params(labelsize=FONT_SIZE - 2)
