@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from xinc_pl.frames import Frame, batch_of, frame_time, pixel_coordinates
+from xinc_pl.frames import Frame, batch_of, frame_time, pixel_coordinates, psnr_from_mse
 
 
 def frame(index: int, target: torch.Tensor | None) -> Frame:
@@ -58,3 +58,8 @@ def test_batch_keeps_order_and_values() -> None:
 def test_a_frame_without_target_makes_no_batch() -> None:
     with pytest.raises(ValueError, match="without target"):
         batch_of([frame(0, torch.rand(3, 2, 3)), frame(1, None)])
+
+
+def test_psnr_from_mse_by_hand() -> None:
+    assert psnr_from_mse(torch.tensor([1.0, 0.01, 1e-4])).tolist() == pytest.approx([0, 20, 40], abs=1e-4)
+    assert psnr_from_mse(torch.tensor(0.0)) == float("inf")

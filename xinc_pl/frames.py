@@ -90,3 +90,8 @@ def pixel_coordinates(size: Size) -> Tensor:
 def frame_time(index: Tensor, num_frames: int) -> Tensor:
     """Times of frames, index / num_frames in [0, 1): float64, same shape as ``index``."""
     return index.to(torch.float64) / num_frames
+
+
+def psnr_from_mse(mse: Tensor) -> Tensor:
+    """PSNR in dB of images with peak 1 from their mean squared errors, of any shape."""
+    return -10 * torch.log10(mse)

@@ -1,6 +1,5 @@
 """What is left of an image when neurons are taken away, in order of what they are said to contribute."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from xinc_pl.canvas import Canvas
+from xinc_pl.frames import psnr_from_mse
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Of the neurons, taken away for a removal curve."""
@@ -104,4 +104,4 @@ def _by_layer(places: Tensor, scores: Mapping[str, Tensor]) -> dict[str, Tensor]
 def _psnr(image: Tensor, target: Tensor) -> float:
     error = (image.cpu().clamp(0, 1) - target.cpu()).double().square().mean()
     # Not infinite where nothing was lost: means over several shares stay finite.
-    return -10 * math.log10(max(float(error), 1e-10))
+    return float(psnr_from_mse(error.clamp_min(1e-10)))

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from xinc_pl.analysis.partitions import Partition, PartitionUnavailableError, labels_of
 from xinc_pl.callbacks.request import Request
 from xinc_pl.canvas import Canvas, Convention, LayerStatistics, as_image, dissect
-from xinc_pl.frames import Frame
-from xinc_pl.training.metrics import psnr_from_mse
+from xinc_pl.frames import Frame, psnr_from_mse
 
 
 class FramePartitions:

@@ -11,9 +11,9 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MetricCollection
 
-from xinc_pl.frames import Batch, Size
+from xinc_pl.frames import Batch, Size, psnr_from_mse
 from xinc_pl.random_state import RandomState, get_random_state, set_random_state
-from xinc_pl.training.metrics import psnr_from_mse, reconstruction_metrics
+from xinc_pl.training.metrics import reconstruction_metrics
 from xinc_pl.training.schedules import SCHEDULES, ScheduleName
 
 

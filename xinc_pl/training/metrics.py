@@ -1,7 +1,5 @@
 """How good a reconstruction is."""
 
-import torch
-from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.image import (
     MultiScaleStructuralSimilarityIndexMeasure,
@@ -13,11 +11,6 @@ from xinc_pl.frames import Size
 from xinc_pl.training.losses import SSIM_MIN_SIDE
 
 _MS_SSIM_MIN_SIDE = 176  # torchmetrics wants 16 times SSIM's window
-
-
-def psnr_from_mse(mse: Tensor) -> Tensor:
-    """PSNR in dB of images with peak 1 from their mean squared errors, of any shape."""
-    return -10 * torch.log10(mse)
 
 
 def reconstruction_metrics(size: Size) -> MetricCollection:
