@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -115,7 +116,7 @@ def test_a_video_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_somebody_elses_data_are_prepared_and_set_up_once() -> None:
-    fit("nerv", "--data", "tiny.Careful", *UNWATCHED)
+    assert (fit("nerv", "--data", "tiny.Careful", *UNWATCHED) / "checkpoints/last.ckpt").is_file()
 
 
 @pytest.mark.parametrize("loss", ["L1Loss", "L1SSIMLoss", "torch.nn.HuberLoss"])
@@ -222,7 +223,12 @@ def test_a_process_leaves_its_group() -> None:
 def test_an_interrupt_leaves_a_checkpoint_from_which_the_run_goes_on_bit_identically(kind: signal.Signals) -> None:
     arguments = [*TINY["nerv"], *SHORT, *QUIET, *UNWATCHED, "--trainer.max_epochs", "200"]
     arguments += ["--trainer.check_val_every_n_epoch", "100"]
-    process = subprocess.Popen([sys.executable, "-m", "xinc_pl", "fit", *arguments], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xinc_pl", "fit", *arguments, "--trainer.callbacks+", "tiny.Unhurried"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 120
     while not list(Path().rglob("last.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.05)

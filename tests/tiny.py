@@ -1,6 +1,7 @@
 """Small runs for tests."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
 from xinc_pl import FFN, Collage, Image, ImageINR, NeRV, VideoINR
-from xinc_pl.callbacks import DissectedFrame, Outputs, XINCCallback
+from xinc_pl.callbacks import DissectedFrame, LastCheckpoint, Outputs, XINCCallback
 
 SIZE = (16, 32)
 
@@ -50,6 +51,19 @@ def trainer(folder: Path, callbacks: Sequence[Callback] = (), max_epochs: int = 
         "log_every_n_steps": 1,
     }
     return Trainer(callbacks=list(callbacks), max_epochs=max_epochs, **(settings | options))
+
+
+def whole_half_and_resumed(folder: Path, callbacks: Callable[[], Sequence[Callback]]) -> tuple[Path, Path, Path]:
+    """Logs of an image's run over two epochs, of one over the first, and of one that goes on from there."""
+
+    def run(name: str, max_epochs: int, resume: str | None = None) -> Path:
+        training = trainer(folder / name, [*callbacks(), LastCheckpoint()], max_epochs=max_epochs)
+        training.fit(tiny_image(), tiny_photograph(), ckpt_path=resume)
+        assert training.log_dir is not None
+        return Path(training.log_dir)
+
+    half = run("half", 1)
+    return run("whole", 2), half, run("resumed", 2, str(half / "checkpoints/last.ckpt"))
 
 
 def weights_of(module: LightningModule) -> list[torch.Tensor]:
@@ -97,6 +111,15 @@ class Probe(XINCCallback):
         self.seen = list(frames)
         self.layers_seen = list(layers)
         outputs.scalars(layers[0], {"probe": float(frames[0].canvas[layers[0]].num_neurons)}, frames[0].frame.index)
+
+
+class Unhurried(Callback):
+    """Leaves time for an interrupt, however busy the machine is."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait a little."""
+        del trainer, pl_module
+        time.sleep(0.1)
 
 
 class Careful(LightningDataModule):

@@ -6,11 +6,10 @@ import torch
 from lightning.pytorch import LightningModule
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny import SIZE, tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer
+from tiny import SIZE, tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer, whole_half_and_resumed
 from torch import Tensor, nn
 
 from xinc_pl import Faithfulness, Frame
-from xinc_pl.callbacks import LastCheckpoint
 
 CORRELATIONS = ("rank_correlation", "spatial_correlation", "spatial_correlation_control")
 
@@ -39,16 +38,9 @@ def test_pictures_and_numbers_of_all_layers_conventions_and_orders(tmp_path: Pat
 
 
 def test_a_resumed_run_draws_the_same(tmp_path: Path) -> None:
-    def run(folder: str, max_epochs: int, resume: str | None = None) -> Path:
-        callbacks = [Faithfulness(at_epochs=(0, 1), num_neurons=8, on_error="raise"), LastCheckpoint()]
-        training = trainer(tmp_path / folder, callbacks, max_epochs=max_epochs)
-        training.fit(tiny_image(), tiny_photograph(), ckpt_path=resume)
-        assert training.log_dir is not None
-        return Path(training.log_dir)
-
-    whole = run("whole", 2)
-    half = run("half", 1)
-    resumed = run("resumed", 2, str(half / "checkpoints/last.ckpt"))
+    whole, _, resumed = whole_half_and_resumed(
+        tmp_path, lambda: [Faithfulness(at_epochs=(0, 1), num_neurons=8, on_error="raise")]
+    )
     picture = "xinc/faithfulness/all_layers/faithfulness_epoch_0002.png"
     assert (resumed / picture).read_bytes() == (whole / picture).read_bytes()
 

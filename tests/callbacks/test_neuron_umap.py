@@ -8,10 +8,9 @@ from google.protobuf import text_format
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
-from tiny import tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer
+from tiny import tiny_clip, tiny_video, trainer, whole_half_and_resumed
 
 from xinc_pl import NeuronUMAP
-from xinc_pl.callbacks import LastCheckpoint
 
 LAYERS = ("block_1", "block_2", "head")
 SMALL = {"num_clusters": 6, "max_neurons": 30, "on_error": "raise"}
@@ -61,18 +60,11 @@ def test_pictures_numbers_and_what_the_projector_reads(tmp_path: Path, capsys: p
 
 @pytest.mark.slow
 def test_a_resumed_run_goes_on_with_the_same_layout(tmp_path: Path) -> None:
-    def run(folder: str, max_epochs: int, resume: str | None = None) -> Path:
-        umap = NeuronUMAP(at_epochs=(1,), projector=False, aligned=True, layers=["layer_2"], **SMALL)
-        callbacks = [umap, LastCheckpoint()]
-        training = trainer(tmp_path / folder, callbacks, max_epochs=max_epochs)
-        training.fit(tiny_image(), tiny_photograph(), ckpt_path=resume)
-        assert training.log_dir is not None
-        return Path(training.log_dir)
-
-    whole = run("whole", 2)
-    half = run("half", 1)
+    whole, half, resumed = whole_half_and_resumed(
+        tmp_path,
+        lambda: [NeuronUMAP(at_epochs=(1,), projector=False, aligned=True, layers=["layer_2"], **SMALL)],
+    )
     torch.load(half / "checkpoints/last.ckpt", weights_only=True)
-    resumed = run("resumed", 2, str(half / "checkpoints/last.ckpt"))
     for name in ("layout_epoch_0002.png", "aligned_epoch_0002.png"):
         picture = f"xinc/neuron_umap/layer_2/{name}"
         assert (resumed / picture).read_bytes() == (whole / picture).read_bytes(), name
