@@ -1,21 +1,23 @@
 """Finished runs, brought back from the folders that the command line has left."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-import yaml
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 from torch import nn
 
 from xinc_pl.callbacks import DissectedFrame
 from xinc_pl.canvas import Convention
+from xinc_pl.checkpoints import CheckpointError, load_weights, read_checkpoint
 from xinc_pl.data import FramesDataModule
 from xinc_pl.frames import Frame
+from xinc_pl.plain_yaml import PlainYAMLError, read_plain_yaml
 from xinc_pl.random_state import preserved_random_state
+from xinc_pl.trust import TrustError, check_classes, make, takes
 
 LINKS = {
     "data.size": ("model.init_args.size", "model.init_args.network.init_args.size"),
@@ -75,13 +77,18 @@ class Run:
         return DissectedFrame(self.frame(index), self.network, convention)
 
 
-def load_run(path: str | Path, checkpoint: str | Path | None = None) -> Run:
+def load_run(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool = False) -> Run:
     """Load a finished run.
+
+    Whoever has made the folder, it runs nothing: of the classes that its ``config.yaml`` names only those of xinc_pl,
+    torch.nn and torch.optim are made, from plain values, and of the checkpoint only weights and plain values are read.
 
     Args:
         path: The run's folder, such as ``lightning_logs/version_0``; or one checkpoint in it.
         checkpoint: A file, or the name of one among the run's checkpoints. By default ``last.ckpt``; where there is
             none, the one that was written last.
+        trust: Import and make whatever classes ``config.yaml`` names, as training with it would: your own, or those
+            of somebody whose programs you would run. The checkpoint is read as before.
 
     Raises:
         RunError: Says in one line what is missing, broken, or does not fit.
@@ -94,10 +101,13 @@ def load_run(path: str | Path, checkpoint: str | Path | None = None) -> Run:
     name = path.resolve().name if checkpoint is None else f"{path.resolve().name}/{Path(checkpoint).stem}"
     config = _read_config(path)
     file = _find_checkpoint(path, checkpoint)
-    state = _read_checkpoint(file)
-    with preserved_random_state():
-        module, data = _instantiate(config, path)
-    _load_weights(module, state["state_dict"], file)
+    try:
+        state = read_checkpoint(file)
+        with preserved_random_state():
+            module, data = _instantiate(config, path, trust)
+        load_weights(module, state, file, "its config.yaml")
+    except CheckpointError as error:
+        raise RunError(str(error)) from error
     network = getattr(module, "xinc_network", lambda: None)()
     if not isinstance(network, nn.Module):
         raise RunError(
@@ -147,9 +157,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
         hint = f"; it holds runs, name one of them: {', '.join(runs[:8])}" if runs else ""
         raise RunError(f"{str(folder)!r} is not the folder of a run: it has no config.yaml{hint}")
     try:
-        config = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+        config = read_plain_yaml(file)
+    except PlainYAMLError as error:
+        raise RunError(f"{file} cannot be read: {error}") from error
     if not isinstance(config, dict) or not config.get("model"):
         raise RunError(f"{file} is not the configuration of a run: it has no model")
     return config
@@ -171,21 +181,44 @@ def _find_checkpoint(folder: Path, wanted: str | Path | None) -> Path:
     return last if last in files else files[-1]
 
 
-def _read_checkpoint(file: Path) -> Mapping[str, Any]:
+def _instantiate(
+    config: Mapping[str, Any], folder: Path, trust: bool
+) -> tuple[LightningModule, LightningDataModule | None]:
+    """Make the module and the datamodule that a configuration names."""
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises almost anything for a file that is damaged
-        raise RunError(
-            f"checkpoint {str(file)!r} cannot be read: it is damaged, or holds more than weights and plain values "
-            f"({type(error).__name__})"
-        ) from error
-    if not isinstance(state, dict) or not {"state_dict", "epoch", "global_step"} <= set(state):
-        raise RunError(f"checkpoint {str(file)!r} was not written by Lightning: it has no weights, epoch and step")
-    return state
+        return _make_trusted(config) if trust else _make_known(config)
+    except TrustError as error:
+        raise RunError(f"{folder / 'config.yaml'} is not loaded: {error}") from error
+    except Exception as error:  # the parser's, constructors', and other people's datamodules'
+        raise RunError(f"{folder / 'config.yaml'} does not do: {' '.join(one_line(str(error)).split())}") from error
 
 
-def _instantiate(config: Mapping[str, Any], folder: Path) -> tuple[LightningModule, LightningDataModule | None]:
-    """Make the module and the datamodule that a configuration names, as the command line would."""
+def _make_known(config: Mapping[str, Any]) -> tuple[LightningModule, LightningDataModule | None]:
+    data = make(config["data"], LightningDataModule) if config.get("data") else None
+    return make(_linked(config["model"], data), LightningModule), data
+
+
+def _linked(model: Any, data: LightningDataModule | None) -> Any:  # noqa: ANN401 - not checked yet
+    """A model's description, with what the data know."""
+    model = deepcopy(model)
+    for source, targets in LINKS.items():
+        known = getattr(data, source.removeprefix("data."), None)
+        for target in targets:
+            *way, argument = target.split(".init_args.")
+            holder = model
+            for name in way[1:]:
+                holder = (holder.get("init_args") or {}).get(name) if takes(holder, name) else None
+            if known is not None and takes(holder, argument):
+                holder["init_args"] = {**(holder.get("init_args") or {}), argument: _plain(known)}
+    return model
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a size or a count
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _make_trusted(config: Mapping[str, Any]) -> tuple[LightningModule, LightningDataModule | None]:
+    """As the command line would."""
     parser = LightningArgumentParser(exit_on_error=False)
     parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True)
     given = {"model": config["model"]}
@@ -195,22 +228,10 @@ def _instantiate(config: Mapping[str, Any], folder: Path) -> tuple[LightningModu
         for source, targets in LINKS.items():
             for target in targets:
                 parser.link_arguments(source, target, apply_on="instantiate")
-    try:
-        made = parser.instantiate_classes(parser.parse_object(given))
-        data = made.get("data")
-        if data is not None and not isinstance(data, FramesDataModule):  # ours need neither
-            data.prepare_data()
-            data.setup("fit")
-    except Exception as error:  # the parser's, constructors', and other people's datamodules'
-        raise RunError(f"{folder / 'config.yaml'} does not do: {' '.join(one_line(str(error)).split())}") from error
+    check_classes(given)
+    made = parser.instantiate_classes(parser.parse_object(given))
+    data = made.get("data")
+    if data is not None and not isinstance(data, FramesDataModule):  # ours need neither
+        data.prepare_data()
+        data.setup("fit")
     return made["model"], data
-
-
-def _load_weights(module: LightningModule, weights: Mapping[str, Any], file: Path) -> None:
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        details = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
-        raise RunError(
-            f"the weights in {str(file)!r} do not fit the network of its config.yaml: {' '.join(details[:1])}"
-        ) from error

@@ -64,4 +64,11 @@ def nerv_from_released(state: Mapping[str, Tensor], grid: tuple[int, int]) -> Ne
     return network
 
 
+def is_released(state: object) -> bool:
+    """Whether a state dict is that of a NeRV of the published code, as far as its keys tell."""
+    return isinstance(state, Mapping) and any(
+        isinstance(key, str) and re.fullmatch(r"(module\.)?" + _BLOCK.format(r"\d+", "weight"), key) for key in state
+    )
+
+
 _BLOCK = r"decoder\.{}\.conv\.upconv\.0\.{}"

@@ -16,6 +16,7 @@ from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionUna
 from xinc_pl.callbacks import DissectedFrame
 from xinc_pl.callbacks.outputs import png_bytes
 from xinc_pl.canvas import CONVENTIONS, Convention, DissectionError
+from xinc_pl.names import path_part
 from xinc_pl.plots.figures import moment_title
 from xinc_pl.runs import Run, RunError, load_run
 from xinc_pl.tools.tables import comparison_csv, comparison_markdown, scalars_of
@@ -58,7 +59,7 @@ def main(args: Sequence[str]) -> None:
     if len(options.runs) < 2:
         raise RunError(f"{options.runs[0]} is one run; give two or more to compare")
     _check_target(options.out)
-    runs = [load_run(path) for path in options.runs]
+    runs = [load_run(path, trust=options.trust) for path in options.runs]
     print(f"comparing {len(runs)} runs; laying out large layers takes a minute", flush=True)
     comparison = compare_runs(runs, options.frame, options.layers, options.convention, options.seed)
     folder = _new_folder(options.out)
@@ -134,9 +135,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
             writer.add_scalar(f"xinc/compare/{tag}", value)
     for layer, layout in zip(layers, comparison.layouts, strict=True):
         if layout is not None:
-            np.savez_compressed(
-                folder / f"layout_{layer.layer}.npz", points=layout.points, run=layout.run, neurons=layout.neurons
-            )
+            file = folder / f"layout_{path_part(layer.layer)}.npz"
+            np.savez_compressed(file, points=layout.points, run=layout.run, neurons=layout.neurons)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -171,6 +171,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of samples, controls and the layout (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="import and run the classes that the runs' config.yaml name, whosever they are: needed for a network, a "
+        "loss or data of your own; anything could happen with a folder from somebody else. Without it only classes of "
+        "xinc_pl, torch.nn and torch.optim are made, and nothing in a folder is run",
     )
     return parser
 

@@ -1,0 +1,181 @@
+"""Checkpoints: read without running anything, and checked before anything is written."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.migration import migrate_checkpoint
+from torch import Tensor
+
+from xinc_pl.models.released import is_released
+
+_VERSION = "pytorch-lightning_version"
+
+
+class CheckpointError(ValueError):
+    """A file is no checkpoint, or none that does here. The message is one line that names it."""
+
+
+def read_checkpoint(file: str | Path) -> dict[str, Any]:
+    """Read a checkpoint that Lightning has written, brought to the form that this version of Lightning writes.
+
+    Nothing but tensors and plain values is ever loaded, so that a file from anyone is safe to read.
+
+    Args:
+        file: On this machine.
+
+    Returns:
+        On the CPU: ``state_dict``, ``epoch`` and ``global_step``, and whatever else the training needs to go on.
+
+    Raises:
+        CheckpointError: It is no such file.
+    """
+    _check_file(file)
+    state = _load(Path(file))
+    name = f"checkpoint {str(file)!r}"
+    weights = state.get("state_dict") if isinstance(state, dict) else None
+    if is_released(weights if isinstance(weights, dict) else state):
+        raise CheckpointError(
+            f"{name} is of the published code, which is not trained on: load its weights in Python, "
+            "xinc_pl.models.nerv_from_released(torch.load(file)['state_dict'], grid=(8, 16)), and dissect the network"
+        )
+    if not isinstance(state, dict) or not {"state_dict", "epoch", "global_step"} <= set(state):
+        raise CheckpointError(f"{name} was not written by Lightning: it has no weights, epoch and step")
+    if not _is_sound(state):
+        raise CheckpointError(f"{name} was not written by Lightning: its weights, epoch or step are something else")
+    return _migrated(state, name)
+
+
+def load_weights(module: LightningModule, checkpoint: Mapping[str, Any], file: str | Path, whose: str) -> None:
+    """Give a module the weights of a checkpoint.
+
+    Args:
+        module: The module.
+        checkpoint: As ``read_checkpoint`` returns it.
+        file: Where it is from.
+        whose: Where the module is from, for the message.
+
+    Raises:
+        CheckpointError: The weights do not fit; names the first that is missing, unknown or of another shape.
+    """
+    weights = checkpoint["state_dict"]
+    try:
+        module.load_state_dict(weights, strict=module.strict_loading)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the weights in {str(file)!r} do not fit the network of {whose}: {_misfit(module, weights, error)}"
+        ) from error
+
+
+def check_continuable(checkpoint: Mapping[str, Any], file: str | Path) -> None:
+    """Insist that a checkpoint has what a training needs to go on.
+
+    Raises:
+        CheckpointError: Says what it lacks.
+    """
+    name = f"checkpoint {str(file)!r}"
+    if "optimizer_states" not in checkpoint or "lr_schedulers" not in checkpoint:
+        raise CheckpointError(
+            f"{name} has no optimizer, only weights: fit cannot go on from it; give last.ckpt, or one that was saved "
+            "without save_weights_only"
+        )
+    kinds = {"optimizer_states": list, "lr_schedulers": list, "callbacks": dict, "loops": dict}
+    for key, kind in kinds.items():
+        if not isinstance(checkpoint.get(key, kind()), kind):
+            raise CheckpointError(f"{name} was not written by Lightning: its {key} are no {kind.__name__}")
+    if "fit_loop" not in checkpoint.get("loops", {}):
+        raise CheckpointError(f"{name} does not tell where in the training it was written: fit cannot go on from it")
+
+
+def _check_file(file: str | Path) -> None:
+    name, path = f"checkpoint {str(file)!r}", Path(file)
+    if "://" in str(file):
+        raise CheckpointError(f"{name} is an address; download it, and give the file")
+    if path.is_dir():
+        there = sorted(each for pattern in ("*.ckpt", "checkpoints/*.ckpt") for each in path.glob(pattern))
+        remedy = f"give a file in it: {', '.join(map(str, there[:4]))}" if there else "give a file"
+        raise CheckpointError(f"{name} is a folder; {remedy}")
+    if not path.is_file():
+        raise CheckpointError(
+            f"{name} does not exist; a run keeps its checkpoints in lightning_logs/version_N/checkpoints"
+        )
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{name} cannot be read: it is damaged, it is empty")
+
+
+def _load(file: Path) -> object:
+    name = f"checkpoint {str(file)!r}"
+    try:
+        is_archive = zipfile.is_zipfile(file)
+        if is_archive:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(record.file_size for record in archive.infolist())
+            # torch does not compress. What grows when it is read was made to fill the memory.
+            if size > file.stat().st_size:
+                raise CheckpointError(
+                    f"{name} is refused: it would grow from {file.stat().st_size:,} to {size:,} bytes"
+                )
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
+    except pickle.UnpicklingError as error:
+        if not is_archive:
+            raise _damaged(name, error) from error
+        raise CheckpointError(
+            f"{name} is refused: it holds more than weights and plain values, and reading that could run any program"
+        ) from error
+    except Exception as error:  # torch raises almost anything for a file that is damaged
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{name} cannot be read: it is damaged, or holds more than weights and plain values ({type(error).__name__})"
+    )
+
+
+def _misfit(module: LightningModule, theirs: Mapping[str, Any], error: RuntimeError) -> str:
+    ours = module.state_dict()
+    missing, unknown = sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())
+    if missing:
+        return f"they have no {missing[0]}" + (f", but {unknown[0]}" if unknown else "")
+    if unknown:
+        return f"it has no {unknown[0]}"
+    for key, here in ours.items():
+        there = theirs[key]
+        if isinstance(here, Tensor) and isinstance(there, Tensor) and here.shape != there.shape:
+            return f"{key} is {_shape(there)} in the file, and {_shape(here)} in the network"
+    return " ".join(str(error).split())
+
+
+def _is_sound(state: Mapping[str, Any]) -> bool:
+    weights = state["state_dict"]
+    counts = (state["epoch"], state["global_step"])
+    return (
+        isinstance(weights, Mapping)
+        and all(isinstance(key, str) for key in weights)
+        and all(isinstance(value, Tensor) or key.endswith("_extra_state") for key, value in weights.items())
+        and all(isinstance(count, int) and count >= 0 for count in counts)
+    )
+
+
+def _migrated(state: dict[str, Any], name: str) -> dict[str, Any]:
+    version = state.get(_VERSION)
+    if not isinstance(version, str):
+        raise CheckpointError(f"{name} does not tell which Lightning wrote it, and cannot be read; it may be very old")
+    try:
+        migrated, _ = migrate_checkpoint(state)
+    except Exception as error:  # whatever is missing where an old version had it
+        raise CheckpointError(
+            f"{name} was written by Lightning {version}, which this Lightning cannot read any more "
+            f"({type(error).__name__}); write it anew with an older one"
+        ) from error
+    return migrated
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a number"
