@@ -23,10 +23,10 @@ ALLOWED = {
     "plain_yaml": set(),
     "checkpoints": {"models"},
     "trust": {"data", "models", "training"},
-    "resuming": {"callbacks", "checkpoints", "training"},
+    "resuming": {"checkpoints", "training"},
     "runs": {"callbacks", "canvas", "checkpoints", "data", "frames", "plain_yaml", "random_state", "trust"},
     "tools": {"analysis", "callbacks", "canvas", "names", "plots", "runs"},
-    "cli": {"callbacks", "data", "models", "resuming", "runs", "tools", "training"},
+    "cli": {"callbacks", "checkpoints", "data", "models", "resuming", "runs", "tools", "training"},
     "__main__": {"cli"},
     "__init__": {"callbacks", "canvas", "data", "frames", "models", "training"},
 }

@@ -34,7 +34,7 @@ def read_checkpoint(file: str | Path) -> dict[str, Any]:
     Raises:
         CheckpointError: It is no such file.
     """
-    _check_file(file)
+    check_file(file)
     state = _load(Path(file))
     name = f"checkpoint {str(file)!r}"
     weights = state.get("state_dict") if isinstance(state, dict) else None
@@ -48,6 +48,33 @@ def read_checkpoint(file: str | Path) -> dict[str, Any]:
     if not _is_sound(state):
         raise CheckpointError(f"{name} was not written by Lightning: its weights, epoch or step are something else")
     return _migrated(state, name)
+
+
+def check_file(file: str | Path, called: str = "checkpoint") -> None:
+    """Insist that there is a file to read.
+
+    Args:
+        file: On this machine.
+        called: What the message calls it.
+
+    Raises:
+        CheckpointError: It is an address, a folder, empty or missing.
+    """
+    name, path = f"{called} {str(file)!r}", Path(file)
+    if "://" in str(file):
+        raise CheckpointError(f"{name} is an address; download it, and give the file")
+    if path.is_dir():
+        there = sorted(each for pattern in ("*.ckpt", "checkpoints/*.ckpt") for each in path.glob(pattern))
+        remedy = f"give a file in it: {', '.join(map(str, there[:4]))}" if there else "give a file"
+        raise CheckpointError(f"{name} is a folder; {remedy}")
+    if not path.exists():
+        raise CheckpointError(
+            f"{name} does not exist; a run keeps its checkpoints in lightning_logs/version_N/checkpoints"
+        )
+    if not path.is_file():
+        raise CheckpointError(f"{name} is no file")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{name} cannot be read: it is damaged, it is empty")
 
 
 def load_weights(module: LightningModule, checkpoint: Mapping[str, Any], file: str | Path, whose: str) -> None:
@@ -89,22 +116,6 @@ def check_continuable(checkpoint: Mapping[str, Any], file: str | Path) -> None:
             raise CheckpointError(f"{name} was not written by Lightning: its {key} are no {kind.__name__}")
     if "fit_loop" not in checkpoint.get("loops", {}):
         raise CheckpointError(f"{name} does not tell where in the training it was written: fit cannot go on from it")
-
-
-def _check_file(file: str | Path) -> None:
-    name, path = f"checkpoint {str(file)!r}", Path(file)
-    if "://" in str(file):
-        raise CheckpointError(f"{name} is an address; download it, and give the file")
-    if path.is_dir():
-        there = sorted(each for pattern in ("*.ckpt", "checkpoints/*.ckpt") for each in path.glob(pattern))
-        remedy = f"give a file in it: {', '.join(map(str, there[:4]))}" if there else "give a file"
-        raise CheckpointError(f"{name} is a folder; {remedy}")
-    if not path.is_file():
-        raise CheckpointError(
-            f"{name} does not exist; a run keeps its checkpoints in lightning_logs/version_N/checkpoints"
-        )
-    if path.stat().st_size == 0:
-        raise CheckpointError(f"{name} cannot be read: it is damaged, it is empty")
 
 
 def _load(file: Path) -> object:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from jsonargparse import ActionConfigFile, Namespace
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
@@ -23,18 +23,17 @@ import xinc_pl.callbacks
 import xinc_pl.data
 import xinc_pl.models
 import xinc_pl.training
-from xinc_pl.callbacks import ReconstructionWriter, RunSummary, XINCCallback
+from xinc_pl.callbacks import LastCheckpoint, ReconstructionWriter, RunSummary, XINCCallback
 from xinc_pl.callbacks.guide import write_hyperparameters
 from xinc_pl.callbacks.outputs import callbacks_of, is_rehearsal, tensorboard_loggers
+from xinc_pl.checkpoints import CheckpointError
 from xinc_pl.data import FramesDataModule
+from xinc_pl.resuming import choose_checkpoint
 from xinc_pl.runs import LINKS, RunError, one_line
 from xinc_pl.training import NonFiniteLossError
 
 _DESCRIPTION = f"""{xinc_pl.__doc__} And afterwards: `xinc compare RUN RUN ...` lays the canvases of finished runs side
 by side; see `xinc compare --help`."""
-
-_KNOWN_CHECKPOINTS = ("best", "last", "hpc", "registry")
-"""What Lightning looks up itself, instead of a path."""
 
 
 def bundled_configs() -> dict[str, Path]:
@@ -146,21 +145,27 @@ class XINCCommandLine(LightningCLI):
             give_up(error)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401 - passed on
-        """A trainer whose progress bar is drawn every tenth step; drawing it takes as long as a small step."""
+        """A trainer whose progress bar is drawn every tenth step; drawing it takes as long as a small step.
+
+        Where LastCheckpoint keeps the run, Lightning adds no checkpoints of its own.
+        """
         config = self._get(self.config_init, "trainer", default={})
         given = config.get("callbacks") or []
         callbacks = list(given) if isinstance(given, list) else [given]
         wanted = config.get("enable_progress_bar") is not False and not config.get("barebones")
         if wanted and not any(isinstance(callback, ProgressBar) for callback in callbacks):
             callbacks.append(TQDMProgressBar(refresh_rate=10))
+        kept = any(isinstance(callback, LastCheckpoint) for callback in callbacks)
+        if kept and not any(isinstance(callback, Checkpoint) for callback in callbacks):
+            kwargs.setdefault("enable_checkpointing", config.get("enable_checkpointing") or False)
         return super().instantiate_trainer(callbacks=callbacks, **kwargs)
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             self._check_loggers()
-            self._check_checkpoint()
+            self._choose_checkpoint()
             super()._run_subcommand(subcommand)
-        except MisconfigurationException as error:
+        except (MisconfigurationException, CheckpointError) as error:
             give_up(error)
 
     def _check_loggers(self) -> None:
@@ -173,15 +178,16 @@ class XINCCommandLine(LightningCLI):
                 "trainer.logger to TensorBoardLogger, or leave the callback out (--trainer.callbacks null)"
             )
 
-    def _check_checkpoint(self) -> None:
-        """Miss a checkpoint before anything is written."""
-        path = self._get(self.config_init, "ckpt_path")
-        is_local = isinstance(path, (str, Path)) and "://" not in str(path)
-        if is_local and str(path).partition(":")[0] not in _KNOWN_CHECKPOINTS and not Path(path).exists():
-            raise MisconfigurationException(
-                f"ckpt_path {str(path)!r} does not exist; a run keeps its checkpoints in "
-                "lightning_logs/version_N/checkpoints"
-            )
+    def _parse_ckpt_path(self) -> None:
+        """A checkpoint is data: the classes that Lightning might have it name are not made."""
+
+    def _choose_checkpoint(self) -> None:
+        """Find the checkpoint, and miss it, before anything is written."""
+        given = self.config_init[self.subcommand]
+        path = choose_checkpoint(
+            given.get("ckpt_path"), str(self.subcommand), self.trainer, self.model, given.get("weights_only")
+        )
+        given["ckpt_path"] = self.config[self.subcommand]["ckpt_path"] = None if path is None else str(path)
 
     def _warn_of_overruled_values(self) -> None:
         """Say which values were given in vain, because the data determine them."""

@@ -22,6 +22,7 @@ from xinc_pl.callbacks.schedule import Schedule
 from xinc_pl.callbacks.sources import find_frames, find_network
 from xinc_pl.canvas import CONVENTIONS, Convention, DissectionError
 from xinc_pl.frames import Frame
+from xinc_pl.names import path_part, trouble_with
 from xinc_pl.random_state import preserved_random_state
 
 
@@ -47,7 +48,8 @@ class XINCCallback(Callback, ABC):
             asked (``xinc_network()``).
         seed: Decides which neurons are shown.
         on_error: When an analysis fails during the training: ``warn`` and go on, or ``raise``.
-        name: What tags and files are called; the class's name by default.
+        name: What tags and files are called; the class's name by default. It may be part of a path: no separators,
+            no dot at its ends, at most 100 characters.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {}
@@ -83,6 +85,11 @@ class XINCCallback(Callback, ABC):
         self.seed = seed
         self.on_error = on_error
         self.name = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
+        if trouble := trouble_with(self.name):
+            raise ValueError(
+                f"{type(self).__name__}: name {ascii(self.name[:120])} {trouble}; files and folders are called so, "
+                "and it must be able to stand in a path"
+            )
         self._frames_wanted = frames
         self._network_wanted = network
         self._network: nn.Module | None = None
@@ -274,7 +281,7 @@ class XINCCallback(Callback, ABC):
 
     def _chapter(self) -> Chapter:
         """What the page in TensorBoard tells about this callback."""
-        layers = self._layers_among(self._all_layers)
+        layers = [path_part(layer) for layer in self._layers_among(self._all_layers)]  # as in the tags
         summary = (type(self).__doc__ or "").strip().split("\n")[0]
         return Chapter(self.name, summary, layers, self.meanings, self.charts(layers))
 

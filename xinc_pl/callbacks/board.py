@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from lightning.pytorch import Trainer
 from torch import nn
 
+from xinc_pl.callbacks.aside import clear_asides
 from xinc_pl.callbacks.dissected import DissectedFrame, FramePartitions
 from xinc_pl.callbacks.history import History
 from xinc_pl.callbacks.request import Request
@@ -47,8 +48,9 @@ class Board:
     _frames: dict[_Key, DissectedFrame] = field(default_factory=dict)
 
     def choose_directory(self, log_dir: Path) -> Path:
-        """A folder below ``log_dir`` in which no other run has left files."""
+        """A folder below ``log_dir`` in which no other run has left files; clears what killed ones have left."""
         if self.directory is None:
+            clear_asides(log_dir)
             number, directory = 0, log_dir / "xinc"
             while directory.exists() and any(directory.iterdir()):
                 number += 1

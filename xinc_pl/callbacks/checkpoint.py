@@ -1,22 +1,24 @@
 """The checkpoint from which an interrupted run goes on."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.types import _PATH
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
-from xinc_pl.callbacks.outputs import is_rehearsal
+from xinc_pl.callbacks.aside import aside, clear_asides
+from xinc_pl.callbacks.outputs import callbacks_of, is_rehearsal
 
 
-class LastCheckpoint(Checkpoint):
+class LastCheckpoint(Callback):
     """Keeps the state after the last completed epoch, and leaves it in ``checkpoints/last.ckpt``.
 
     ``fit --ckpt_path`` goes on from there with the same bits as if nothing had happened. The state is copied in memory
@@ -24,27 +26,45 @@ class LastCheckpoint(Checkpoint):
     now and then in between. The file is written aside and renamed, so that there is always a whole one. Weights that
     are not finite are never kept.
 
+    It keeps what all other callbacks have come to, wherever it stands among them. ``trainer.checkpoint_callback``, the
+    one that knows the best checkpoint, is still Lightning's ModelCheckpoint.
+
     Args:
         every_n_seconds: Write the file at least this often, for what no program survives. 0: after every epoch.
     """
 
     def __init__(self, every_n_seconds: float = 10.0) -> None:
         super().__init__()
-        if every_n_seconds < 0:
-            raise ValueError(f"LastCheckpoint: every_n_seconds is {every_n_seconds}; it must not be negative")
+        if not every_n_seconds >= 0:  # NaN is neither
+            raise ValueError(f"LastCheckpoint: every_n_seconds is {every_n_seconds}; it must be 0 or more")
         self.every_n_seconds = every_n_seconds
         self._path: Path | None = None
         self._kept: dict[str, Any] | None = None
         self._written_at = float("-inf")
+        self._turn = _AfterAll(self._keep)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the folder."""
+        """Find the folder; clear what a killed process has left half-written."""
         del pl_module
-        log_dir = trainer.log_dir
-        if stage == "fit":
-            self._path = Path(log_dir or trainer.default_root_dir) / "checkpoints" / "last.ckpt"
+        log_dir = trainer.log_dir  # communicates between processes: every one has to ask
+        if stage != "fit":
+            return
+        run = Path(log_dir or trainer.default_root_dir)
+        self._path = run / "checkpoints" / "last.ckpt"
+        self._set_turn(trainer, [self._turn])
+        if trainer.is_global_zero and not is_rehearsal(trainer):
+            clear_asides(run)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the trainer's callbacks as they were."""
+        del pl_module, stage
+        self._set_turn(trainer, [])
+
+    def _set_turn(self, trainer: Trainer, turn: list[Callback]) -> None:
+        others = [callback for callback in callbacks_of(trainer) if callback is not self._turn]
+        trainer.callbacks = others + turn  # type: ignore[attr-defined] # a connector sets it
+
+    def _keep(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Copy the state, and write it if it is time."""
         if is_rehearsal(trainer):
             return
@@ -70,10 +90,26 @@ class LastCheckpoint(Checkpoint):
     def _write(self, trainer: Trainer) -> None:
         if self._kept is None or self._path is None or not trainer.is_global_zero:
             return
-        aside = self._path.with_name(".last.ckpt.aside")
-        trainer.strategy.checkpoint_io.save_checkpoint(self._kept, aside)
-        aside.replace(self._path)
+        with aside(self._path) as file:
+            trainer.strategy.checkpoint_io.save_checkpoint(self._kept, file)
         self._kept, self._written_at = None, time.monotonic()
+
+
+class _AfterAll(Checkpoint):
+    """Has its turn at an epoch's end after the module and all other callbacks, as Lightning's checkpoints have.
+
+    LastCheckpoint is no ``Checkpoint`` itself: Lightning takes the first of these for the one that knows the best.
+    """
+
+    best_model_path = ""
+
+    def __init__(self, action: Callable[[Trainer, LightningModule], None]) -> None:
+        super().__init__()
+        self._action = action
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the turn."""
+        self._action(trainer, pl_module)
 
 
 class _Memory(CheckpointIO):

@@ -12,23 +12,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from xinc_pl.callbacks.aside import write_aside
 from xinc_pl.callbacks.board import board_of
 from xinc_pl.callbacks.history import Quantity
 from xinc_pl.callbacks.projector import Embedding
+from xinc_pl.names import path_part
 
 Pixels = npt.NDArray[np.uint8]
-
-
-def write_aside(path: Path, data: bytes) -> None:
-    """Write a file under another name and rename it, so that it is never seen half-written. Makes its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.aside")
-    try:
-        aside.write_bytes(data)
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 def png_bytes(pixels: Pixels) -> bytes:
@@ -59,7 +49,7 @@ class Outputs:
     """One callback's way out, at one moment of the training.
 
     Tags are ``xinc/<name>/<layer>/<quantity>``, followed by ``/frame_0007`` where there are several frames. Files
-    mirror the tag and end in ``_epoch_0030``.
+    mirror the tag and end in ``_epoch_0030``. A layer's name that cannot stand in a path is written as in a URL.
 
     Args:
         trainer: Knows the loggers.
@@ -79,7 +69,7 @@ class Outputs:
 
     def tag(self, layer: str, quantity: str, frame: int | None = None) -> str:
         """The tag of a quantity; ``frame`` is the frame's index, None for what concerns them all."""
-        tag = f"xinc/{self.name}/{layer}/{quantity}"
+        tag = f"xinc/{self.name}/{path_part(layer)}/{quantity}"
         return f"{tag}/frame_{frame:04d}" if self.several_frames and frame is not None else tag
 
     def image(self, layer: str, quantity: str, pixels: Pixels, frame: int | None = None) -> None:

@@ -13,7 +13,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from PIL import Image
 from torch import Tensor
 
-from xinc_pl.callbacks.outputs import Pixels, png_bytes, write_aside
+from xinc_pl.callbacks.aside import clear_asides, write_aside
+from xinc_pl.callbacks.outputs import Pixels, is_rehearsal, png_bytes
 
 
 class ReconstructionWriter(BasePredictionWriter):
@@ -34,8 +35,11 @@ class ReconstructionWriter(BasePredictionWriter):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the folder."""
-        del pl_module, stage
-        self._directory = Path(trainer.log_dir or trainer.default_root_dir) / "reconstruction"
+        del pl_module
+        run = Path(trainer.log_dir or trainer.default_root_dir)
+        self._directory = run / "reconstruction"
+        if stage == "predict" and trainer.is_global_zero and not is_rehearsal(trainer):
+            clear_asides(run)
 
     def write_on_epoch_end(
         self, trainer: Trainer, pl_module: LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]

@@ -1,10 +1,12 @@
 """What training an image and training a video have in common."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Adam
@@ -101,7 +103,9 @@ class INRModule(LightningModule, ABC):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means."""
-        loss, psnr = torch.cat(self._epoch_frames, dim=1).mean(1)
+        if not self._epoch_frames:
+            return  # Lightning ends an epoch again, without a step, when it goes on from a checkpoint of its validation
+        loss, psnr = torch.cat([frames.to(self.device) for frames in self._epoch_frames], dim=1).mean(1)
         self.log("train/loss", loss, sync_dist=True)
         self.log("train/psnr", psnr, sync_dist=True, prog_bar=True)
 
@@ -136,13 +140,36 @@ class INRModule(LightningModule, ABC):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the random state, so that a resumed run goes on as the uninterrupted one would have."""
+        """Keep the random state and the epoch's numbers, for a resumed run to go on as the whole one would have."""
         checkpoint["xinc_random_state"] = get_random_state()
+        if self._epoch_frames:
+            checkpoint["xinc_epoch_frames"] = torch.cat([each.detach().cpu() for each in self._epoch_frames], dim=1)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the random state, if the training goes on from here."""
-        if "xinc_random_state" in checkpoint and self._trainer is not None and self.trainer.training:
+        """Restore both, if the training goes on from here; say which settings are the checkpoint's."""
+        if self._trainer is None or not self.trainer.training:
+            return
+        if "xinc_random_state" in checkpoint:
             set_random_state(cast(RandomState, checkpoint["xinc_random_state"]))
+        if "xinc_epoch_frames" in checkpoint:
+            self._epoch_frames = [checkpoint["xinc_epoch_frames"]]
+        for warning in self._overruled_by(checkpoint):
+            rank_zero_warn(warning)
+
+    def _overruled_by(self, checkpoint: Mapping[str, Any]) -> list[str]:
+        """What of the optimizer's settings does not hold, because Lightning restores those of the checkpoint."""
+        groups = [group for state in checkpoint.get("optimizer_states", ()) for group in state["param_groups"]]
+        now = {"lr": self.lr, "betas": tuple(self.betas)}
+        then = {
+            "lr": [group.get("initial_lr", group["lr"]) for group in groups],
+            "betas": [tuple(group["betas"]) for group in groups if "betas" in group],
+        }
+        return [
+            f"{type(self).__name__}: {name} is {now[name]}, but the training goes on with the checkpoint's {values[0]}, "
+            "which holds; to train with another, start a new run (without ckpt_path)"
+            for name, values in then.items()
+            if values and values[0] != now[name]
+        ]
 
     def _measure(self, metrics: MetricCollection, batch: Batch) -> None:
         metrics.update(self(batch.indices), batch.target.float())
