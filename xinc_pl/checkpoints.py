@@ -1,8 +1,10 @@
 """Checkpoints: read without running anything, and checked before anything is written."""
 
 import pickle
+import pickletools
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.migration import migrate_checkpoint
 from torch import Tensor
 
-from xinc_pl.models.released import is_released
+from xinc_pl.models.released import how_to_load
 
 _VERSION = "pytorch-lightning_version"
+_OLD_VERSION = "legacy_pytorch-lightning_version"  # where Lightning keeps it when it has brought a file up to date
 
 
 class CheckpointError(ValueError):
@@ -38,11 +41,7 @@ def read_checkpoint(file: str | Path) -> dict[str, Any]:
     state = _load(Path(file))
     name = f"checkpoint {str(file)!r}"
     weights = state.get("state_dict") if isinstance(state, dict) else None
-    if is_released(weights if isinstance(weights, dict) else state):
-        raise CheckpointError(
-            f"{name} is of the published code, which is not trained on: load its weights in Python, "
-            "xinc_pl.models.nerv_from_released(torch.load(file)['state_dict'], grid=(8, 16)), and dissect the network"
-        )
+    _check_origin(weights if isinstance(weights, dict) else state, name)
     if not isinstance(state, dict) or not {"state_dict", "epoch", "global_step"} <= set(state):
         raise CheckpointError(f"{name} was not written by Lightning: it has no weights, epoch and step")
     if not _is_sound(state):
@@ -98,8 +97,37 @@ def load_weights(module: LightningModule, checkpoint: Mapping[str, Any], file: s
         ) from error
 
 
-def check_continuable(checkpoint: Mapping[str, Any], file: str | Path) -> None:
-    """Insist that a checkpoint has what a training needs to go on.
+def check_loops(checkpoint: Mapping[str, Any], file: str | Path, subcommand: str) -> None:
+    """Insist that a checkpoint tells what a subcommand of Lightning's needs to know of the training.
+
+    Args:
+        checkpoint: As ``read_checkpoint`` returns it.
+        file: Where it is from.
+        subcommand: ``fit``, ``validate``, ``test`` or ``predict``.
+
+    Raises:
+        CheckpointError: It was written by an old version of Lightning, or by hand.
+    """
+    needed = subcommand == "fit" or _OLD_VERSION in checkpoint
+    if not needed and "loops" not in checkpoint:
+        return
+    loops = checkpoint.get("loops")
+    loop = loops.get(f"{subcommand}_loop") if isinstance(loops, dict) else None
+    if not isinstance(loop, dict) or (subcommand == "fit" and "epoch_progress" not in loop):
+        version = checkpoint.get(_OLD_VERSION, checkpoint[_VERSION])
+        raise CheckpointError(
+            f"checkpoint {str(file)!r} does not tell where in its training it was written (Lightning {version}; "
+            f"they do from 1.5 on); {subcommand} cannot go on from it"
+        )
+
+
+def check_continuable(checkpoint: Mapping[str, Any], file: str | Path, max_epochs: int | None) -> None:
+    """Insist that a checkpoint has what a training needs to go on, and that it has not gone too far.
+
+    Args:
+        checkpoint: As ``read_checkpoint`` returns it.
+        file: Where it is from.
+        max_epochs: Where the training is to end; None or -1 if it need not.
 
     Raises:
         CheckpointError: Says what it lacks.
@@ -110,12 +138,14 @@ def check_continuable(checkpoint: Mapping[str, Any], file: str | Path) -> None:
             f"{name} has no optimizer, only weights: fit cannot go on from it; give last.ckpt, or one that was saved "
             "without save_weights_only"
         )
-    kinds = {"optimizer_states": list, "lr_schedulers": list, "callbacks": dict, "loops": dict}
-    for key, kind in kinds.items():
+    for key, kind in {"optimizer_states": list, "lr_schedulers": list, "callbacks": dict}.items():
         if not isinstance(checkpoint.get(key, kind()), kind):
             raise CheckpointError(f"{name} was not written by Lightning: its {key} are no {kind.__name__}")
-    if "fit_loop" not in checkpoint.get("loops", {}):
-        raise CheckpointError(f"{name} does not tell where in the training it was written: fit cannot go on from it")
+    epoch = checkpoint["epoch"] + 1
+    if max_epochs not in (None, -1) and epoch > max_epochs:
+        raise CheckpointError(
+            f"{name} is of epoch {epoch}, but trainer.max_epochs is {max_epochs}; give {epoch} or more"
+        )
 
 
 def _load(file: Path) -> object:
@@ -136,11 +166,27 @@ def _load(file: Path) -> object:
     except pickle.UnpicklingError as error:
         if not is_archive:
             raise _damaged(name, error) from error
+        _check_origin(_words_in(file), name)
         raise CheckpointError(
             f"{name} is refused: it holds more than weights and plain values, and reading that could run any program"
         ) from error
     except Exception as error:  # torch raises almost anything for a file that is damaged
         raise _damaged(name, error) from error
+
+
+def _words_in(file: Path) -> set[object]:
+    """All words of an archive's pickle, which is gone through without making anything of it."""
+    with zipfile.ZipFile(file) as archive:
+        pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        content = archive.read(pickles[0]) if pickles else pickle.dumps(None)
+    with suppress(ValueError):  # it need not be whole
+        return {argument for _, argument, _ in pickletools.genops(content) if isinstance(argument, str)}
+    return set()
+
+
+def _check_origin(keys: object, name: str) -> None:
+    if isinstance(keys, (Mapping, set)) and (remedy := how_to_load(keys)):
+        raise CheckpointError(f"{name} is the published code's, which is dissected, not trained on: {remedy}")
 
 
 def _damaged(name: str, error: Exception) -> CheckpointError:
@@ -178,6 +224,7 @@ def _migrated(state: dict[str, Any], name: str) -> dict[str, Any]:
     version = state.get(_VERSION)
     if not isinstance(version, str):
         raise CheckpointError(f"{name} does not tell which Lightning wrote it, and cannot be read; it may be very old")
+    has_loops = "loops" in state
     try:
         migrated, _ = migrate_checkpoint(state)
     except Exception as error:  # whatever is missing where an old version had it
@@ -185,6 +232,8 @@ def _migrated(state: dict[str, Any], name: str) -> dict[str, Any]:
             f"{name} was written by Lightning {version}, which this Lightning cannot read any more "
             f"({type(error).__name__}); write it anew with an older one"
         ) from error
+    if not has_loops:
+        migrated.pop("loops", None)  # made up
     return migrated
 
 

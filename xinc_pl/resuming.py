@@ -1,6 +1,6 @@
 """Which checkpoint the command line goes on from, checked before anything is written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +8,18 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from xinc_pl.checkpoints import CheckpointError, check_continuable, check_file, load_weights, read_checkpoint
+from xinc_pl.checkpoints import (
+    CheckpointError,
+    check_continuable,
+    check_file,
+    check_loops,
+    load_weights,
+    read_checkpoint,
+)
 from xinc_pl.training import INRModule
 
 NEWEST = ("last", "best")
 """Instead of a file: the newest run's."""
-
-_LIGHTNINGS_OWN = ("hpc", "registry")
-"""What Lightning looks up itself."""
 
 
 def choose_checkpoint(
@@ -40,8 +44,6 @@ def choose_checkpoint(
             f"{subcommand} needs a trained network: give --ckpt_path FILE, or last or best for the newest run's "
             f"checkpoint below {folder_of_runs(trainer)}"
         )
-    if str(asked).partition(":")[0] in _LIGHTNINGS_OWN:
-        return asked
     file: str | Path = asked
     if asked in NEWEST:
         file = newest_checkpoint(folder_of_runs(trainer), str(asked))
@@ -50,10 +52,13 @@ def choose_checkpoint(
     if weights_only is False:
         return file
     checkpoint = read_checkpoint(file)
+    check_loops(checkpoint, file, subcommand)
     if subcommand == "fit":
-        check_continuable(checkpoint, file)
+        check_continuable(checkpoint, file, trainer.max_epochs)
     if _takes_weights_as_they_are(module):
         load_weights(module, checkpoint, file, "this configuration")
+    if subcommand == "fit" and isinstance(module, INRModule):
+        _check_optimizer(checkpoint, module, file)
     return file
 
 
@@ -111,3 +116,16 @@ def _takes_weights_as_they_are(module: LightningModule) -> bool:
     own: Any = type(module)
     plain = own.on_load_checkpoint in (LightningModule.on_load_checkpoint, INRModule.on_load_checkpoint)
     return plain and not is_overridden("configure_model", module)
+
+
+def _check_optimizer(checkpoint: Mapping[str, Any], module: INRModule, file: str | Path) -> None:
+    """Insist that the optimizer is of the kind that our modules have: one, for all weights."""
+    states = checkpoint["optimizer_states"]
+    groups = states[0].get("param_groups") if len(states) == 1 and isinstance(states[0], dict) else None
+    if not isinstance(groups, list) or not all(
+        isinstance(each, dict) and {"lr", "params"} <= set(each) for each in groups
+    ):
+        raise CheckpointError(f"checkpoint {str(file)!r} has {len(states)} optimizers; fit goes on with one")
+    here, there = len(list(module.network.parameters())), sum(len(group["params"]) for group in groups)
+    if here != there:
+        raise CheckpointError(f"checkpoint {str(file)!r} has an optimizer of {there} weights; the network has {here}")

@@ -87,7 +87,7 @@ class XINCCallback(Callback, ABC):
         self.name = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
         if trouble := trouble_with(self.name):
             raise ValueError(
-                f"{type(self).__name__}: name {ascii(self.name[:120])} {trouble}; files and folders are called so, "
+                f"{type(self).__name__}: name {self.name[:120]!a} {trouble}; files and folders are called so, "
                 "and it must be able to stand in a path"
             )
         self._frames_wanted = frames

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -64,11 +64,21 @@ def nerv_from_released(state: Mapping[str, Tensor], grid: tuple[int, int]) -> Ne
     return network
 
 
-def is_released(state: object) -> bool:
-    """Whether a state dict is that of a NeRV of the published code, as far as its keys tell."""
-    return isinstance(state, Mapping) and any(
-        isinstance(key, str) and re.fullmatch(r"(module\.)?" + _BLOCK.format(r"\d+", "weight"), key) for key in state
-    )
+def how_to_load(keys: Iterable[object]) -> str | None:
+    """How weights of the published code come into this package; None if they are not from there.
+
+    Args:
+        keys: Of their state dict; there may be other words among them.
+    """
+    words = {re.sub(r"^((module|model)\.)+", "", key) for key in keys if isinstance(key, str)}
+    if "positional_encoding.B" in words and "net.0.linear.weight" in words:
+        return (
+            "read it with torch.load(file, weights_only=False), which needs omegaconf and runs what the file holds, so "
+            "that it must be the authors' own; and give B and the layers to xinc_pl.models.ffn_from_released"
+        )
+    if any(re.fullmatch(_BLOCK.format(r"\d+", "weight"), word) for word in words):
+        return "give its state_dict and the grid, (8, 16) in the paper, to xinc_pl.models.nerv_from_released"
+    return None
 
 
 _BLOCK = r"decoder\.{}\.conv\.upconv\.0\.{}"

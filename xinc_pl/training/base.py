@@ -157,19 +157,24 @@ class INRModule(LightningModule, ABC):
             rank_zero_warn(warning)
 
     def _overruled_by(self, checkpoint: Mapping[str, Any]) -> list[str]:
-        """What of the optimizer's settings does not hold, because Lightning restores those of the checkpoint."""
-        groups = [group for state in checkpoint.get("optimizer_states", ()) for group in state["param_groups"]]
-        now = {"lr": self.lr, "betas": tuple(self.betas)}
-        then = {
-            "lr": [group.get("initial_lr", group["lr"]) for group in groups],
-            "betas": [tuple(group["betas"]) for group in groups if "betas" in group],
-        }
-        return [
-            f"{type(self).__name__}: {name} is {now[name]}, but the training goes on with the checkpoint's {values[0]}, "
-            "which holds; to train with another, start a new run (without ckpt_path)"
-            for name, values in then.items()
-            if values and values[0] != now[name]
+        """What of our settings does not hold, because Lightning goes on with the checkpoint's optimizer."""
+        states = checkpoint.get("optimizer_states", ())
+        groups = [group for state in states for group in state["param_groups"]]
+        if not groups:
+            return []
+        then = groups[0]
+        held = {"lr": then.get("initial_lr", then["lr"]), "betas": tuple(then.get("betas", self.betas))}
+        given = {"lr": self.lr, "betas": tuple(self.betas)}
+        lines = [
+            f"{name} is {given[name]}, but {held[name]} holds, that of the checkpoint's optimizer; for another, "
+            "start a new run"
+            for name in held
+            if held[name] != given[name]
         ]
+        if bool(checkpoint.get("lr_schedulers")) != (self.schedule != "constant"):
+            holds = f"the rate stays at {then['lr']:g}" if self.schedule == "constant" else "it starts anew from here"
+            lines.append(f"schedule is {self.schedule!r}, and the checkpoint's was not: {holds}")
+        return [f"{type(self).__name__}: {line}" for line in lines]
 
     def _measure(self, metrics: MetricCollection, batch: Batch) -> None:
         metrics.update(self(batch.indices), batch.target.float())
