@@ -1,6 +1,8 @@
 """Which part may import which: the arrows of the architecture, read from the source."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,15 @@ def test_the_core_knows_no_framework(path: Path) -> None:
 
 def test_every_part_is_accounted_for() -> None:
     assert {part_of(path) for path in SOURCES} == set(ALLOWED)
+
+
+def test_dissecting_needs_no_lightning() -> None:
+    program = "import sys, xinc_pl; xinc_pl.dissect; assert not {'lightning', 'matplotlib'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_everything_public_is_there() -> None:
+    assert all(getattr(xinc_pl, name) is not None for name in xinc_pl.__all__)
+    assert set(xinc_pl.__all__) <= set(dir(xinc_pl))
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = xinc_pl.nonsense

@@ -272,7 +272,7 @@ def test_arguments_are_plain_values(argument: dict[str, object]) -> None:
 
 @pytest.mark.slow
 def test_modules_in_the_working_folder_are_not_taken_for_installed_ones(folder: Path) -> None:
-    for name in ("umap", "yaml", "jsonargparse", "tensorboard"):
+    for name in ("torch", "lightning", "yaml", "umap", "json"):
         (folder / f"{name}.py").write_text(PAYLOAD.format(marker=str(folder.parent / "ran")))
     spoil(folder, "model", "init_args", "loss", value=STRANGERS["payload.Network"])
     done = subprocess.run(

@@ -1,22 +1,26 @@
 """Watch how every neuron of an implicit neural representation paints its pixels, while it trains."""
 
-from xinc_pl.callbacks import (
-    CanvasEvolution,
-    ContributionCanvas,
-    ContributionVsIntensity,
-    Faithfulness,
-    GroupingVariance,
-    MotionContributions,
-    NeuronUMAP,
-    ObjectContributions,
-    RepresentationSpread,
-    XINCCallback,
-)
-from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics, dissect
-from xinc_pl.data import Collage, Image, Video
-from xinc_pl.frames import Frame, Instance
-from xinc_pl.models import FFN, NeRV
-from xinc_pl.training import ImageINR, VideoINR
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xinc_pl.callbacks import (
+        CanvasEvolution,
+        ContributionCanvas,
+        ContributionVsIntensity,
+        Faithfulness,
+        GroupingVariance,
+        MotionContributions,
+        NeuronUMAP,
+        ObjectContributions,
+        RepresentationSpread,
+        XINCCallback,
+    )
+    from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics, dissect
+    from xinc_pl.data import Collage, Image, Video
+    from xinc_pl.frames import Frame, Instance
+    from xinc_pl.models import FFN, NeRV
+    from xinc_pl.training import ImageINR, VideoINR
 
 __all__ = [
     "FFN",
@@ -44,3 +48,22 @@ __all__ = [
     "XINCCallback",
     "dissect",
 ]
+
+_HOMES = ("frames", "models", "canvas", "data", "training", "callbacks")
+"""Where they are, light modules first."""
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class, a function or a module
+    """Import what is asked for when it is asked for: dissecting needs no Lightning, which takes seconds."""
+    if name in _HOMES:
+        return import_module(f"xinc_pl.{name}")
+    if name in __all__:
+        for home in _HOMES:
+            found = getattr(import_module(f"xinc_pl.{home}"), name, None)
+            if found is not None:
+                return found
+    raise AttributeError(f"module 'xinc_pl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
