@@ -195,6 +195,11 @@ def test_a_mistake_is_one_line_before_training(
     assert all(word in message for word in words), message
 
 
+def test_a_configuration_without_an_end_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("endless.yaml").write_text("model: &a {init_args: *a}\n")
+    assert "config 'endless.yaml' cannot be read: an alias in it" in error_of(capsys, "fit", "--config", "endless.yaml")
+
+
 def test_a_value_that_the_data_overrule_is_reported() -> None:
     with pytest.warns(UserWarning, match=r"model.init_args.network.init_args.size = .*64.* is overruled"):
         fit("nerv", "--model.network.size", "[64, 64]", *UNWATCHED)

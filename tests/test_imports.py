@@ -28,7 +28,7 @@ ALLOWED = {
     "resuming": {"checkpoints", "training"},
     "runs": {"callbacks", "canvas", "checkpoints", "data", "frames", "plain_yaml", "random_state", "trust"},
     "tools": {"analysis", "callbacks", "canvas", "names", "plots", "runs"},
-    "cli": {"callbacks", "checkpoints", "data", "models", "resuming", "runs", "tools", "training"},
+    "cli": {"callbacks", "checkpoints", "data", "models", "plain_yaml", "resuming", "runs", "tools", "training"},
     "__main__": {"cli"},
     "__init__": {"callbacks", "canvas", "data", "frames", "models", "training"},
 }

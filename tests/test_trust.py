@@ -225,6 +225,18 @@ def test_compare_runs_only_what_it_is_told_to_trust(folder: Path, capsys: pytest
         assert (folder.parent / "ran").exists() == bool(words)
 
 
+def test_a_network_that_fails_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spoil(folder, "model", "init_args", "network", value={"class_path": "torch.nn.Module"})
+    file = folder / "checkpoints/last.ckpt"
+    state = torch.load(file, weights_only=True)
+    state["state_dict"] = {}
+    torch.save(state, file)
+    with pytest.raises(SystemExit) as exit_:
+        main(["compare", str(folder), str(folder)])
+    assert exit_.value.code == 2
+    assert "run run: its network fails on frame 0" in capsys.readouterr().err
+
+
 def test_a_function_is_not_made_even_of_a_trusted_folder(folder: Path) -> None:
     spoil(folder, "model", "init_args", "loss", value=STRANGERS["payload.function"])
     with pytest.raises(RunError, match=r"'payload.function' is not a class but a function, which is never called"):

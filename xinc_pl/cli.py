@@ -28,6 +28,7 @@ from xinc_pl.callbacks.guide import write_hyperparameters
 from xinc_pl.callbacks.outputs import callbacks_of, is_rehearsal, tensorboard_loggers
 from xinc_pl.checkpoints import CheckpointError
 from xinc_pl.data import FramesDataModule
+from xinc_pl.plain_yaml import PlainYAMLError, read_plain_yaml
 from xinc_pl.resuming import choose_checkpoint
 from xinc_pl.runs import LINKS, RunError, one_line
 from xinc_pl.training import NonFiniteLossError
@@ -64,7 +65,13 @@ class BundledConfigFile(ActionConfigFile):
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:  # noqa: ANN401
         """Apply the configuration that ``values`` names."""
-        super().__call__(parser, cfg, str(_find_config(values)), option_string)  # type: ignore[no-untyped-call]
+        file = _find_config(values)
+        if file.is_file():
+            try:
+                read_plain_yaml(file)  # jsonargparse would look for the end of YAML that has none
+            except PlainYAMLError as error:
+                raise TypeError(f"config {str(file)!r} cannot be read: {error}") from error
+        super().__call__(parser, cfg, str(file), option_string)  # type: ignore[no-untyped-call]
 
 
 def _find_config(name: str) -> Path:

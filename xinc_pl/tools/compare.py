@@ -206,6 +206,9 @@ def _dissect(run: Run, frame: DissectedFrame) -> None:
         _ = frame.canvas
     except (DissectionError, ValueError) as error:
         raise RunError(f"run {run.name}: {error}") from error
+    except Exception as error:  # whatever a network does that is called with inputs that are not for it
+        words = " ".join(str(error).split())
+        raise RunError(f"run {run.name}: its network fails on frame {frame.frame.index}: {words}") from error
 
 
 def _common_layers(
