@@ -35,10 +35,13 @@ def video(width: int = 7) -> VideoINR:
 
 
 def choose(
-    asked: str | Path | None, subcommand: str = "fit", module: LightningModule | None = None, max_epochs: int = 9
+    asked: str | Path | None,
+    subcommand: str = "fit",
+    module: LightningModule | None = None,
+    weights_only: bool | None = None,
 ) -> Path:
-    trainer = SimpleNamespace(loggers=[TensorBoardLogger(".", "logs")], max_epochs=max_epochs, default_root_dir=".")
-    chosen = choose_checkpoint(asked, subcommand, cast(Trainer, trainer), module or video(), None)
+    trainer = SimpleNamespace(loggers=[TensorBoardLogger(".", "logs")], max_epochs=9, default_root_dir=".")
+    chosen = choose_checkpoint(asked, subcommand, cast(Trainer, trainer), module or video(), weights_only)
     assert chosen is not None
     return Path(chosen)
 
@@ -135,6 +138,12 @@ def test_fit_needs_an_optimizer_and_the_others_do_not(last: Path) -> None:
 def test_fit_needs_all_that_a_training_is_made_of(last: Path, edit: Callable[[Any], object], words: str) -> None:
     edited(last, edit)
     assert words in message_of(last)
+
+
+def test_one_may_trust_a_file_of_ones_own(last: Path) -> None:
+    edited(last, lambda state: state.update(a=Path("x")))
+    assert message_of(last).endswith("if you trust it, say --weights_only false")
+    assert choose(last, weights_only=False) == last
 
 
 def test_a_good_checkpoint_is_taken(last: Path) -> None:

@@ -23,6 +23,10 @@ class CheckpointError(ValueError):
     """A file is no checkpoint, or none that does here. The message is one line that names it."""
 
 
+class UnsafeCheckpointError(CheckpointError):
+    """A file could run something when it is read, and has not been."""
+
+
 def read_checkpoint(file: str | Path) -> dict[str, Any]:
     """Read a checkpoint that Lightning has written, brought to the form that this version of Lightning writes.
 
@@ -35,6 +39,7 @@ def read_checkpoint(file: str | Path) -> dict[str, Any]:
         On the CPU: ``state_dict``, ``epoch`` and ``global_step``, and whatever else the training needs to go on.
 
     Raises:
+        UnsafeCheckpointError: It holds more than that.
         CheckpointError: It is no such file.
     """
     check_file(file)
@@ -167,7 +172,7 @@ def _load(file: Path) -> object:
         if not is_archive:
             raise _damaged(name, error) from error
         _check_origin(_words_in(file), name)
-        raise CheckpointError(
+        raise UnsafeCheckpointError(
             f"{name} is refused: it holds more than weights and plain values, and reading that could run any program"
         ) from error
     except Exception as error:  # torch raises almost anything for a file that is damaged

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from xinc_pl.checkpoints import (
     CheckpointError,
+    UnsafeCheckpointError,
     check_continuable,
     check_file,
     check_loops,
@@ -51,7 +52,10 @@ def choose_checkpoint(
     check_file(file, "ckpt_path")
     if weights_only is False:
         return file
-    checkpoint = read_checkpoint(file)
+    try:
+        checkpoint = read_checkpoint(file)
+    except UnsafeCheckpointError as error:
+        raise CheckpointError(f"{error}; if you trust it, say --weights_only false") from error
     check_loops(checkpoint, file, subcommand)
     if subcommand == "fit":
         check_continuable(checkpoint, file, trainer.max_epochs)

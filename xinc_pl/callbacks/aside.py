@@ -26,6 +26,8 @@ def aside(path: Path) -> Iterator[Path]:
     try:
         with _locked(file, insist=False):  # not every network's file system can lock
             yield file
+            if not file.stat().st_size:
+                raise OSError(f"{file} was not written")  # as by something that writes later, in a thread
             file.replace(path)
     except BaseException:
         file.unlink(missing_ok=True)
