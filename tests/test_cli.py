@@ -176,7 +176,6 @@ def test_help_names_what_there_is(arguments: list[str], capsys: pytest.CaptureFi
         (["--config", "nerv", "--model", "nowhere.Model"], ["'nowhere.Model'", "No module named 'nowhere'"]),
         (["--config", "nerv", "--trainer.callbacks+", "Nonsense"], ["no class 'Nonsense'", "package.module.Nonsense"]),
         (["--config", "nerv", "--ckpt_path", "gone.ckpt"], ["ckpt_path 'gone.ckpt' does not exist"]),
-        (["--config", "nerv", "--trainer.logger", "false"], ["no TensorBoard logger", "--trainer.callbacks null"]),
         (
             ["--config", "nerv", "--trainer.callbacks", "ContributionCanvas", "--trainer.callbacks.layers", "[head_1]"],
             ["head_1", "block_1, block_2, block_3, head"],

@@ -23,9 +23,9 @@ import xinc_pl.callbacks
 import xinc_pl.data
 import xinc_pl.models
 import xinc_pl.training
-from xinc_pl.callbacks import ReconstructionWriter, RunSummary, XINCCallback
+from xinc_pl.callbacks import ReconstructionWriter, RunSummary
 from xinc_pl.callbacks.guide import write_hyperparameters
-from xinc_pl.callbacks.outputs import callbacks_of, is_rehearsal, tensorboard_loggers
+from xinc_pl.callbacks.outputs import is_rehearsal
 from xinc_pl.data import FramesDataModule
 from xinc_pl.runs import LINKS, RunError, one_line
 from xinc_pl.training import NonFiniteLossError
@@ -157,21 +157,10 @@ class XINCCommandLine(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
-            self._check_loggers()
             self._check_checkpoint()
             super()._run_subcommand(subcommand)
         except MisconfigurationException as error:
             give_up(error)
-
-    def _check_loggers(self) -> None:
-        """Insist on TensorBoard where there are pictures for it; in code, without this class, a warning is enough."""
-        showing = [callback for callback in callbacks_of(self.trainer) if isinstance(callback, XINCCallback)]
-        idle = self.subcommand not in ("fit", "validate") or is_rehearsal(self.trainer)
-        if showing and not idle and not tensorboard_loggers(self.trainer):
-            raise MisconfigurationException(
-                f"no TensorBoard logger: {type(showing[0]).__name__} has nowhere to show its pictures; set "
-                "trainer.logger to TensorBoardLogger, or leave the callback out (--trainer.callbacks null)"
-            )
 
     def _check_checkpoint(self) -> None:
         """Miss a checkpoint before anything is written."""

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
+from xinc_pl.callbacks.loggers import run_folder
 from xinc_pl.callbacks.outputs import is_rehearsal
 
 
@@ -40,9 +41,8 @@ class LastCheckpoint(Checkpoint):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the folder."""
         del pl_module
-        log_dir = trainer.log_dir
         if stage == "fit":
-            self._path = Path(log_dir or trainer.default_root_dir) / "checkpoints" / "last.ckpt"
+            self._path = run_folder(trainer) / "checkpoints" / "last.ckpt"
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Copy the state, and write it if it is time."""
@@ -53,7 +53,14 @@ class LastCheckpoint(Checkpoint):
                 f"the weights are not finite after epoch {trainer.current_epoch + 1}; {self._path} stays as it was"
             )
             return
-        self._kept = _copy_of_state(trainer)
+        try:
+            self._kept = _copy_of_state(trainer)
+        except Exception as error:  # anybody's state_dict
+            rank_zero_warn(
+                f"LastCheckpoint: the state after epoch {trainer.current_epoch + 1} cannot be taken; {self._path} "
+                f"stays as it was, and the training goes on. {type(error).__name__}: {error}"
+            )
+            return
         if time.monotonic() - self._written_at >= self.every_n_seconds:
             self._write(trainer)
 
@@ -114,6 +121,9 @@ def _copy_of_state(trainer: Trainer) -> dict[str, Any] | None:
     trainer.strategy.checkpoint_io = memory
     try:
         trainer.save_checkpoint("last.ckpt", weights_only=False)
+    except Exception:
+        trainer.strategy.barrier("Trainer.save_checkpoint")  # where processes wait for one that has failed
+        raise
     finally:
         trainer.strategy.checkpoint_io = to_disk
     return memory.checkpoint

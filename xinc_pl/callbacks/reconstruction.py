@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from PIL import Image
 from torch import Tensor
 
+from xinc_pl.callbacks.loggers import run_folder
 from xinc_pl.callbacks.outputs import Pixels, png_bytes, write_aside
 
 
@@ -35,7 +36,7 @@ class ReconstructionWriter(BasePredictionWriter):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the folder."""
         del pl_module, stage
-        self._directory = Path(trainer.log_dir or trainer.default_root_dir) / "reconstruction"
+        self._directory = run_folder(trainer) / "reconstruction"
 
     def write_on_epoch_end(
         self, trainer: Trainer, pl_module: LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]
