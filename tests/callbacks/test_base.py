@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -315,14 +315,34 @@ def test_a_state_that_cannot_be_taken_does_not_end_the_training(tmp_path: Path) 
         trainer(tmp_path, [Stateful(on_error="raise"), ModelCheckpoint(tmp_path)]).fit(tiny_image(), tiny_photograph())
 
 
+class Unwilling(Callback):
+    """Of somebody else; its state can be taken once."""
+
+    num_calls = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        self.num_calls += 1
+        if self.num_calls > 1:
+            raise RuntimeError("no state any more")
+        return {}
+
+
+def test_a_strangers_state_that_cannot_be_taken_leaves_the_checkpoint_of_before(tmp_path: Path) -> None:
+    run = trainer(tmp_path, [Unwilling(), LastCheckpoint()], max_epochs=3)
+    with pytest.warns(UserWarning, match="after epoch 3 cannot be taken.*no state any more"):
+        run.fit(tiny_image(), tiny_photograph())
+    assert run.current_epoch == 3
+    assert torch.load(next(tmp_path.rglob("last.ckpt")), weights_only=True)["epoch"] == 0
+
+
 def test_a_state_that_cannot_be_taken_up_does_not_end_the_training(tmp_path: Path) -> None:
     class Good(Probe):
         def state_dict(self) -> dict[str, Any]:
             return {"a": 1}
 
     Good.__qualname__ = Stateful.__qualname__
-    trainer(tmp_path, [Good(), LastCheckpoint()], max_epochs=1).fit(tiny_image(), tiny_photograph())
-    resumed = Stateful(at_epochs=())
+    trainer(tmp_path, [Good(name="same"), LastCheckpoint()], max_epochs=1).fit(tiny_image(), tiny_photograph())
+    resumed = Stateful(at_epochs=(), name="same")
     with pytest.warns(UserWarning, match="of another version"):
         trainer(tmp_path, [resumed], max_epochs=2).fit(
             tiny_image(), tiny_photograph(), ckpt_path=next(tmp_path.rglob("last.ckpt"))

@@ -185,7 +185,8 @@ class XINCCallback(Callback, ABC):
         if self._network is not None and self._is_due_after(epoch, trainer):
             board_of(trainer).swaps.at_validation(self._network, trainer.global_step)
         if is_last_validation(trainer):
-            self._take_turn(trainer, "validation", epoch)
+            # Lightning counts the batch after which it validates when it has validated.
+            self._take_turn(trainer, "validation", epoch, curve_step(trainer) + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Dissect after the epochs of the schedule and after the last one."""
@@ -262,7 +263,7 @@ class XINCCallback(Callback, ABC):
             trainer: The trainer.
             hook: Where in Lightning's loop this is.
             epoch: Completed epochs.
-            step: Of the network, if it is not the trainer's.
+            step: Of Lightning's curves, if it is not what the trainer has counted.
         """
         if not self._has_turn(trainer, hook, epoch):
             return

@@ -53,14 +53,7 @@ class LastCheckpoint(Checkpoint):
                 f"the weights are not finite after epoch {trainer.current_epoch + 1}; {self._path} stays as it was"
             )
             return
-        try:
-            self._kept = _copy_of_state(trainer)
-        except Exception as error:  # anybody's state_dict
-            rank_zero_warn(
-                f"LastCheckpoint: the state after epoch {trainer.current_epoch + 1} cannot be taken; {self._path} "
-                f"stays as it was, and the training goes on. {type(error).__name__}: {error}"
-            )
-            return
+        self._kept = _copy_of_state(trainer) or self._kept
         if time.monotonic() - self._written_at >= self.every_n_seconds:
             self._write(trainer)
 
@@ -116,14 +109,17 @@ class _Memory(CheckpointIO):
 
 
 def _copy_of_state(trainer: Trainer) -> dict[str, Any] | None:
-    """All that ``trainer.save_checkpoint`` would write; None on processes that write nothing."""
+    """All that ``trainer.save_checkpoint`` would write; None on processes that write nothing, and where it fails."""
     memory, to_disk = _Memory(), trainer.strategy.checkpoint_io
     trainer.strategy.checkpoint_io = memory
     try:
         trainer.save_checkpoint("last.ckpt", weights_only=False)
-    except Exception:
-        trainer.strategy.barrier("Trainer.save_checkpoint")  # where processes wait for one that has failed
-        raise
+    except Exception as error:  # anybody's state_dict
+        rank_zero_warn(
+            f"LastCheckpoint: the state after epoch {trainer.current_epoch + 1} cannot be taken, so that the one before "
+            f"is kept; the training goes on. {type(error).__name__}: {error}"
+        )
+        trainer.strategy.barrier("Trainer.save_checkpoint")  # where the processes wait that have not failed
     finally:
         trainer.strategy.checkpoint_io = to_disk
     return memory.checkpoint
