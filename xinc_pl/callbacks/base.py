@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
@@ -15,6 +15,7 @@ from torch import nn
 from xinc_pl.callbacks.board import Board, board_of
 from xinc_pl.callbacks.dissected import DissectedFrame, Output
 from xinc_pl.callbacks.guide import Chapter, write_guide
+from xinc_pl.callbacks.lightnings import AnyCallback
 from xinc_pl.callbacks.loggers import picture_shower, run_folder
 from xinc_pl.callbacks.moments import Hook, checkpoint_step, curve_step, is_last_validation
 from xinc_pl.callbacks.outputs import Outputs, callbacks_of, is_rehearsal
@@ -28,7 +29,7 @@ from xinc_pl.canvas import CONVENTIONS, Convention
 from xinc_pl.frames import Frame
 
 
-class XINCCallback(Callback, ABC):
+class XINCCallback(AnyCallback, ABC):
     """Dissects the network at chosen epochs and logs what it finds.
 
     A subclass implements ``analyse``, and says in ``request`` what it needs to know of whole layers. It must not change

@@ -13,11 +13,12 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
+from xinc_pl.callbacks.lightnings import AnyCallback
 from xinc_pl.callbacks.loggers import run_folder
 from xinc_pl.callbacks.outputs import is_rehearsal
 
 
-class LastCheckpoint(Checkpoint):
+class LastCheckpoint(Checkpoint, AnyCallback):
     """Keeps the state after the last completed epoch, and leaves it in ``checkpoints/last.ckpt``.
 
     ``fit --ckpt_path`` goes on from there with the same bits as if nothing had happened. The state is copied in memory
@@ -116,8 +117,8 @@ def _copy_of_state(trainer: Trainer) -> dict[str, Any] | None:
         trainer.save_checkpoint("last.ckpt", weights_only=False)
     except Exception as error:  # anybody's state_dict
         rank_zero_warn(
-            f"LastCheckpoint: the state after epoch {trainer.current_epoch + 1} cannot be taken, so that the one before "
-            f"is kept; the training goes on. {type(error).__name__}: {error}"
+            f"LastCheckpoint: the state after epoch {trainer.current_epoch + 1} cannot be taken, so that "
+            f"the one before is kept; the training goes on. {type(error).__name__}: {error}"
         )
         trainer.strategy.barrier("Trainer.save_checkpoint")  # where the processes wait that have not failed
     finally:

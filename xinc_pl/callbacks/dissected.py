@@ -12,7 +12,7 @@ from xinc_pl.callbacks.request import Request
 from xinc_pl.canvas import Canvas, Convention, LayerStatistics, as_image, dissect
 from xinc_pl.frames import Frame, psnr_from_mse
 
-Output = list[int | str] | int | str | Callable[[Any], Tensor] | None
+Output = list[int | str] | int | str | Callable[..., Any] | None
 """Where the image is in what a network returns: a key, an index, a path of them, a function; None: it is the image."""
 
 

@@ -17,6 +17,8 @@ from PIL import Image
 from xinc_pl.callbacks.outputs import Pixels, write_aside
 
 _QUALITY = 90
+_EFFORT = 2
+"""Of 0 to 6. More takes twice the time and saves a twentieth of the bytes."""
 _HEADER = 8
 """Bytes of a chunk's name and size."""
 _START = 12
@@ -92,7 +94,9 @@ class Film:
                 pictures.append(frames.convert("RGB"))
         durations = [self.milliseconds] * (len(pictures) - 1) + [3 * self.milliseconds]
         buffer = io.BytesIO()
-        pictures[0].save(buffer, format="PNG", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+        pictures[0].save(
+            buffer, "PNG", save_all=True, append_images=pictures[1:], duration=durations, loop=0, compress_level=2
+        )
         return buffer.getvalue()
 
 
@@ -113,7 +117,7 @@ def _canvas_chunks(height: int, width: int) -> bytes:
 
 def _picture_chunk(pixels: Pixels, milliseconds: int) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="WEBP", quality=_QUALITY, use_sharp_yuv=True)
+    Image.fromarray(pixels).save(buffer, format="WEBP", quality=_QUALITY, method=_EFFORT)
     still = buffer.getvalue()[_START:]
     covers_the_one_before = 0x02
     place = _three_bytes(0, 0, pixels.shape[1] - 1, pixels.shape[0] - 1, milliseconds) + bytes([covers_the_one_before])

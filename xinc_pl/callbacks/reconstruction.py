@@ -13,11 +13,12 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from PIL import Image
 from torch import Tensor
 
+from xinc_pl.callbacks.lightnings import AnyCallback
 from xinc_pl.callbacks.loggers import run_folder
 from xinc_pl.callbacks.outputs import Pixels, png_bytes, write_aside
 
 
-class ReconstructionWriter(BasePredictionWriter):
+class ReconstructionWriter(BasePredictionWriter, AnyCallback):
     """Writes the frames of ``predict`` as PNG, and those of a video also as one GIF.
 
     They go to ``reconstruction/`` in the run's folder.

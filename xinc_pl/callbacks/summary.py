@@ -2,15 +2,16 @@
 
 import time
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from xinc_pl.callbacks.board import board_of
+from xinc_pl.callbacks.lightnings import AnyCallback
 from xinc_pl.callbacks.loggers import tensorboard_folders
 from xinc_pl.callbacks.outputs import callbacks_of
 
 
-class RunSummary(Callback):
+class RunSummary(AnyCallback):
     """Prints, at the end of ``fit``: the best PSNR, where the logs are, how to look at them, what dissecting cost."""
 
     def __init__(self) -> None:
