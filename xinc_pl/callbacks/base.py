@@ -34,7 +34,7 @@ class XINCCallback(AnyCallback, ABC):
 
     A subclass implements ``analyse``, and says in ``request`` what it needs to know of whole layers. It must not change
     the network, and needs not care for modes, random state, ranks or failures: the training ends with the same bits
-    with the callback and without it.
+    with the callback and without it. Of several processes the first one dissects, and the others wait for it.
 
     Attributes:
         meanings: What each quantity that it logs means, for the page in TensorBoard that explains the tags.
