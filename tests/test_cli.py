@@ -194,6 +194,17 @@ def test_a_mistake_is_one_line_before_training(
     assert all(word in message for word in words), message
 
 
+@pytest.mark.parametrize("logger", ["CSVLogger", "false"])
+def test_without_tensorboard_there_is_a_warning_and_files_are_written(logger: str) -> None:
+    options = ["--trainer.callbacks", "ContributionCanvas", "--trainer.callbacks.layers", "[layer_1]"]
+    options += ["--trainer.callbacks.at_epochs", "[]", "--trainer.callbacks.num_neurons", "1"]
+    more = ["--trainer.logger.save_dir", "."] if logger == "CSVLogger" else []
+    with pytest.warns(UserWarning, match="no TensorBoardLogger, nor another that takes pictures"):
+        main(["fit", *TINY["ffn"], *SHORT, *QUIET, *options, "--trainer.logger", logger, *more])
+    folder = Path("lightning_logs/version_0" if more else ".")
+    assert (folder / "xinc/contribution_canvas/layer_1/maps_epoch_0003.png").is_file()
+
+
 def test_a_value_that_the_data_overrule_is_reported() -> None:
     with pytest.warns(UserWarning, match=r"model.init_args.network.init_args.size = .*64.* is overruled"):
         fit("nerv", "--model.network.size", "[64, 64]", *UNWATCHED)

@@ -16,6 +16,7 @@ def test_the_state_of_an_earlier_part_comes_first_and_does_not_overwrite() -> No
     earlier.add(LOSS, 0, 1.0)
     earlier.add(LOSS, 3, 1.0)
     later.add(LOSS._replace(layer="stem"), 3, 5.0)
+    later.state()  # what is kept of it must not hide what comes now
     later.add(LOSS, 3, 2.0)
     later.add_state(earlier.state())
     assert later.quantities() == [LOSS, LOSS._replace(layer="stem")]

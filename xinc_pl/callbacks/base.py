@@ -16,7 +16,7 @@ from xinc_pl.callbacks.board import Board, board_of
 from xinc_pl.callbacks.dissected import DissectedFrame, Output
 from xinc_pl.callbacks.guide import Chapter, write_guide
 from xinc_pl.callbacks.lightnings import AnyCallback
-from xinc_pl.callbacks.loggers import picture_shower, run_folder
+from xinc_pl.callbacks.loggers import run_folder
 from xinc_pl.callbacks.moments import Hook, checkpoint_step, curve_step, is_last_validation
 from xinc_pl.callbacks.outputs import Outputs, callbacks_of, is_rehearsal
 from xinc_pl.callbacks.request import Request
@@ -24,7 +24,7 @@ from xinc_pl.callbacks.schedule import Schedule
 from xinc_pl.callbacks.sources import find_frames, find_network
 from xinc_pl.callbacks.states import harmless_states
 from xinc_pl.callbacks.untouched import untouched
-from xinc_pl.callbacks.weights import Weights, averages_weights
+from xinc_pl.callbacks.weights import Weights, note_of
 from xinc_pl.canvas import CONVENTIONS, Convention
 from xinc_pl.frames import Frame
 
@@ -167,7 +167,7 @@ class XINCCallback(AnyCallback, ABC):
         folder = run_folder(trainer)  # communicates between processes: every one has to ask
         if trainer.is_global_zero and not is_rehearsal(trainer):
             board_of(trainer).choose_directory(folder)
-            self._tell_of_loggers(trainer)
+            board_of(trainer).tell_of_loggers(type(self).__name__, trainer.loggers)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Dissect before the first step, unless the run is resumed."""
@@ -327,14 +327,7 @@ class XINCCallback(AnyCallback, ABC):
     def _outputs(self, trainer: Trainer, epoch: int, step: int, hook: Hook | None = None) -> Outputs:
         board = board_of(trainer)
         assert board.directory is not None, "there is one where anything is to be written"
-        note = ""
-        if averages_weights(callbacks_of(trainer)) or board.swaps.has_seen_a_swap:
-            note = {
-                "epoch_end": "weights of the epoch's end",
-                "validation": "weights that validation sees",
-                "train_end": "weights at the training's end",
-                "fit_end": "weights that the training leaves",
-            }.get(hook or "", "")
+        note = "" if hook is None else note_of(hook, callbacks_of(trainer), board.swaps)
         several_frames = len(self._frames) > 1
         return Outputs(trainer, self.name, board.directory, epoch, step, several_frames=several_frames, note=note)
 
@@ -373,16 +366,6 @@ class XINCCallback(AnyCallback, ABC):
                 f"{type(self).__name__}: there is no layer {unknown[0]!r} to dissect; there are {', '.join(names)}"
             )
         return names
-
-    def _tell_of_loggers(self, trainer: Trainer) -> None:
-        """Say once where pictures go, if no logger takes them."""
-        board = board_of(trainer)
-        if not board.has_told_of_loggers and not any(picture_shower(logger) for logger in trainer.loggers):
-            board.has_told_of_loggers = True
-            rank_zero_warn(
-                f"{type(self).__name__}: no TensorBoardLogger, nor another that takes pictures, among the trainer's "
-                f"loggers, so they only go to {board.directory}; add Trainer(logger=TensorBoardLogger(...))"
-            )
 
 
 def xinc_callbacks_of(trainer: Trainer) -> list[XINCCallback]:

@@ -1,17 +1,19 @@
 """What all XINC callbacks of one trainer share: dissections, files' place, and figures on the time they took."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import nn
 
 from xinc_pl.callbacks.dissected import DissectedFrame, FramePartitions, Output
 from xinc_pl.callbacks.history import History
+from xinc_pl.callbacks.loggers import picture_shower
 from xinc_pl.callbacks.request import Request
 from xinc_pl.callbacks.weights import SwapWatch
 from xinc_pl.canvas import Convention
@@ -62,6 +64,15 @@ class Board:
                 directory = log_dir / f"xinc_{number}"
             self.directory = directory
         return self.directory
+
+    def tell_of_loggers(self, name: str, loggers: Iterable[object]) -> None:
+        """Say once where pictures go, if no logger takes them."""
+        if not self.has_told_of_loggers and not any(picture_shower(logger) for logger in loggers):
+            self.has_told_of_loggers = True
+            rank_zero_warn(
+                f"{name}: no TensorBoardLogger, nor another that takes pictures, among the trainer's loggers, so they "
+                f"only go to {self.directory}; add Trainer(logger=TensorBoardLogger(...))"
+            )
 
     def shared_frames(self, frames: Sequence[Frame]) -> tuple[Frame, ...]:
         """The same objects for all callbacks that asked for frames of one index, so that they share dissections."""

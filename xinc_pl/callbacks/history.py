@@ -28,10 +28,13 @@ class History:
 
     def __init__(self) -> None:
         self._values: dict[Quantity, dict[int, float]] = {}
+        # Checkpoints may come after every epoch, new numbers seldom.
+        self._tensors: dict[Quantity, tuple[Tensor, Tensor]] = {}
 
     def add(self, quantity: Quantity, epoch: int, value: float) -> None:
         """Note one number."""
         self._values.setdefault(quantity, {})[epoch] = value
+        self._tensors.pop(quantity, None)
 
     def curve(self, quantity: Quantity) -> Mapping[int, float]:
         """Values by epoch, in the order of the epochs; empty for an unknown quantity."""
@@ -50,15 +53,16 @@ class History:
 
         For every quantity its four parts, and its epochs (int64) and values (float64).
         """
-        return [
-            (*quantity, torch.tensor(list(curve)), torch.tensor(list(curve.values()), dtype=torch.float64))
-            for quantity, curve in self._values.items()
-        ]
+        for quantity, curve in self._values.items():
+            if quantity not in self._tensors:
+                values = torch.tensor(list(curve.values()), dtype=torch.float64)
+                self._tensors[quantity] = torch.tensor(list(curve)), values
+        return [(*quantity, *self._tensors[quantity]) for quantity in self._values]
 
     def add_state(self, state: Iterable[tuple[str, str, str, int, Tensor, Tensor]]) -> None:
         """Take up the ``state`` of an earlier part of the run, before everything that is here."""
         present = self._values
-        self._values = {}
+        self._values, self._tensors = {}, {}
         for callback, layer, name, frame, epochs, values in state:
             points = zip(epochs.tolist(), values.tolist(), strict=True)
             self._values[Quantity(callback, layer, name, int(frame))] = dict(points)

@@ -6,7 +6,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from xinc_pl.callbacks.moments import Hook
+
 Weights = Literal["epoch_end", "validation"]
+
+_NOTES: dict[Hook, str] = {
+    "epoch_end": "weights of the epoch's end",
+    "validation": "weights that validation sees",
+    "train_end": "weights at the training's end",
+    "fit_end": "weights that the training leaves",
+}
 
 _AVERAGING = {"WeightAveraging", "EMAWeightAveraging", "StochasticWeightAveraging"}
 """Lightning's own, told by name, for both of its packages have them."""
@@ -30,7 +39,18 @@ class SwapWatch:
         self._seen = None
 
 
-def averages_weights(callbacks: Iterable[object]) -> bool:
+def note_of(hook: Hook, callbacks: Iterable[object], swaps: SwapWatch) -> str:
+    """Which weights are dissected in a hook, in words; none where nothing swaps them.
+
+    Args:
+        hook: Where in Lightning's loop this is.
+        callbacks: All of the trainer's.
+        swaps: Has watched the training so far.
+    """
+    return _NOTES.get(hook, "") if swaps.has_seen_a_swap or _average_weights(callbacks) else ""
+
+
+def _average_weights(callbacks: Iterable[object]) -> bool:
     """Whether one of Lightning's callbacks that average weights is among these."""
     return any(kind.__name__ in _AVERAGING for callback in callbacks for kind in type(callback).__mro__)
 
