@@ -176,7 +176,6 @@ def test_help_names_what_there_is(arguments: list[str], capsys: pytest.CaptureFi
         (["--config", "nerv", "--model", "nowhere.Model"], ["'nowhere.Model'", "No module named 'nowhere'"]),
         (["--config", "nerv", "--trainer.callbacks+", "Nonsense"], ["no class 'Nonsense'", "package.module.Nonsense"]),
         (["--config", "nerv", "--ckpt_path", "gone.ckpt"], ["ckpt_path 'gone.ckpt' does not exist"]),
-        (["--config", "nerv", "--trainer.logger", "false"], ["no TensorBoard logger", "--trainer.callbacks null"]),
         (
             ["--config", "nerv", "--trainer.callbacks", "ContributionCanvas", "--trainer.callbacks.layers", "[head_1]"],
             ["head_1", "block_1, block_2, block_3, head"],
@@ -198,6 +197,17 @@ def test_a_mistake_is_one_line_before_training(
 def test_a_configuration_without_an_end_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path("endless.yaml").write_text("model: &a {init_args: *a}\n")
     assert "config 'endless.yaml' cannot be read: an alias in it" in error_of(capsys, "fit", "--config", "endless.yaml")
+
+
+@pytest.mark.parametrize("logger", ["CSVLogger", "false"])
+def test_without_tensorboard_there_is_a_warning_and_files_are_written(logger: str) -> None:
+    options = ["--trainer.callbacks", "ContributionCanvas", "--trainer.callbacks.layers", "[layer_1]"]
+    options += ["--trainer.callbacks.at_epochs", "[]", "--trainer.callbacks.num_neurons", "1"]
+    more = ["--trainer.logger.save_dir", "."] if logger == "CSVLogger" else []
+    with pytest.warns(UserWarning, match="no TensorBoardLogger, nor another that takes pictures"):
+        main(["fit", *TINY["ffn"], *SHORT, *QUIET, *options, "--trainer.logger", logger, *more])
+    folder = Path("lightning_logs/version_0" if more else ".")
+    assert (folder / "xinc/contribution_canvas/layer_1/maps_epoch_0003.png").is_file()
 
 
 def test_a_value_that_the_data_overrule_is_reported() -> None:

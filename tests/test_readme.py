@@ -69,4 +69,4 @@ def test_the_example_in_yaml() -> None:
         args=["fit", "--config", "config.yaml"],
         save_config_callback=None,
     )
-    assert Path("lightning_logs/version_0/xinc/canvas_evolution/2/film.gif").exists()
+    assert Path("lightning_logs/version_0/xinc/canvas_evolution/2/film.webp").exists()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ FIT = [
     *("--trainer.callbacks+", "CanvasEvolution", "--trainer.callbacks.num_neurons", "4"),
 ]
 RUN = "version_0"
+LAST_PICTURE = "xinc/canvas_evolution/head/film"
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +42,11 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         logdir = str(folder / "lightning_logs")
         options = ("--samples_per_plugin", "images=500", "--port", "0", "--load_fast", "false")
         server.configure(("tensorboard", "--logdir", logdir, *options))
-        yield server.launch()
+        address = server.launch()
+        deadline = time.monotonic() + 60
+        while LAST_PICTURE not in told(address, "plugin/images/tags").get(RUN, {}) and time.monotonic() < deadline:
+            time.sleep(0.1)  # it answers before it has read everything
+        yield address
 
 
 def asked(board: str, path: str, **query: str) -> bytes:
@@ -72,9 +78,9 @@ def test_every_step_of_a_picture_is_served(board: str) -> None:
 
 
 def test_films_move(board: str) -> None:
-    (film,) = told(board, "plugin/images/images", run=RUN, tag="xinc/canvas_evolution/head/film", sample="0")
+    (film,) = told(board, "plugin/images/images", run=RUN, tag=LAST_PICTURE, sample="0")
     picture = Image.open(io.BytesIO(asked(board, f"plugin/images/individualImage?{film['query']}")))
-    assert picture.format == "GIF"
+    assert picture.format == "PNG"
     assert getattr(picture, "n_frames", 1) == 3
 
 

@@ -23,9 +23,9 @@ import xinc_pl.callbacks
 import xinc_pl.data
 import xinc_pl.models
 import xinc_pl.training
-from xinc_pl.callbacks import LastCheckpoint, ReconstructionWriter, RunSummary, XINCCallback
+from xinc_pl.callbacks import LastCheckpoint, ReconstructionWriter, RunSummary
 from xinc_pl.callbacks.guide import write_hyperparameters
-from xinc_pl.callbacks.outputs import callbacks_of, is_rehearsal, tensorboard_loggers
+from xinc_pl.callbacks.outputs import is_rehearsal
 from xinc_pl.checkpoints import CheckpointError
 from xinc_pl.data import FramesDataModule
 from xinc_pl.plain_yaml import PlainYAMLError, read_plain_yaml
@@ -169,21 +169,10 @@ class XINCCommandLine(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
-            self._check_loggers()
             self._choose_checkpoint()
             super()._run_subcommand(subcommand)
         except (MisconfigurationException, CheckpointError) as error:
             give_up(error)
-
-    def _check_loggers(self) -> None:
-        """Insist on TensorBoard where there are pictures for it; in code, without this class, a warning is enough."""
-        showing = [callback for callback in callbacks_of(self.trainer) if isinstance(callback, XINCCallback)]
-        idle = self.subcommand not in ("fit", "validate") or is_rehearsal(self.trainer)
-        if showing and not idle and not tensorboard_loggers(self.trainer):
-            raise MisconfigurationException(
-                f"no TensorBoard logger: {type(showing[0]).__name__} has nowhere to show its pictures; set "
-                "trainer.logger to TensorBoardLogger, or leave the callback out (--trainer.callbacks null)"
-            )
 
     def _parse_ckpt_path(self) -> None:
         """A checkpoint is data: the classes that Lightning might have it name are not made."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,7 +35,8 @@ class Frame:
     Args:
         index: Position in the clip, from 0.
         inputs: What the network is called with to get this frame: coordinates (H * W, 2) for an image network,
-            the time (1,) for a video network.
+            the time (1,) for a video network. Any nest of tensors: a tuple is the positional arguments, a dict the
+            first argument.
         size: Height and width of the network's output.
         target: (3, H, W) in [0, 1], or None if unknown.
         instances: What is in the frame, if known.
@@ -45,7 +46,7 @@ class Frame:
     """
 
     index: int
-    inputs: Tensor
+    inputs: Any
     size: Size
     target: Tensor | None
     instances: tuple[Instance, ...] = ()

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import Foreign, Probe, tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer, weights_of
 from torch.utils.data import DataLoader
 
@@ -224,20 +225,46 @@ def test_a_foreign_project_can_use_arguments_or_methods(tmp_path: Path) -> None:
     assert by_argument.layers_seen == by_method.layers_seen == ["0", "2"], "paths within the network that was given"
 
 
-def test_a_network_that_is_no_chain_is_refused_before_the_first_step(tmp_path: Path) -> None:
-    class Residual(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.second, self.third = (torch.nn.Linear(2, 2) for _ in range(3))
+class Residual(torch.nn.Module):
+    """No chain of layers."""
 
-        def forward(self, values: torch.Tensor) -> torch.Tensor:
-            hidden = self.first(values)
-            return self.third(hidden + self.second(hidden).relu())
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = (torch.nn.Linear(2, 2) for _ in range(3))
 
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(values)
+        return self.third(hidden + self.second(hidden).relu())
+
+
+class Grumbling(torch.nn.Linear):
+    """Raises an error of its own."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError("not\nnow")
+
+
+def test_a_network_that_is_no_chain_is_refused_before_the_first_step_if_errors_are_to_be_raised(tmp_path: Path) -> None:
+    probe = Probe(network=Residual(), frames=[foreign_frame()], on_error="raise")
     with pytest.raises(
         MisconfigurationException, match=r"between second and third.*'__add__'|between second and third"
     ):
-        trainer(tmp_path, [Probe(network=Residual(), frames=[foreign_frame()])]).fit(Foreign(), foreign_batches())
+        trainer(tmp_path, [probe]).fit(Foreign(), foreign_batches())
+
+
+@pytest.mark.parametrize(("network", "reason"), [(Residual(), "chain of layers breaks"), (Grumbling(2, 3), "not now")])
+def test_what_the_network_refuses_is_one_line_and_the_others_go_on(
+    tmp_path: Path, network: torch.nn.Module, reason: str
+) -> None:
+    refused = Probe(network=network, frames=[foreign_frame()], name="refused")
+    other = Probe(network="net", frames=[foreign_frame()], at_epochs=(0,), name="other")
+    run = trainer(tmp_path, [refused, other], max_epochs=2)
+    with pytest.warns(UserWarning, match="is left out") as record:
+        run.fit(Foreign(), foreign_batches())
+    (line,) = [str(warning.message) for warning in record if "left out" in str(warning.message)]
+    assert reason in line
+    assert "\n" not in line
+    assert (refused.moments, [epoch for epoch, _ in other.moments]) == ([], [0, 2])
 
 
 def test_without_tensorboard_scalars_still_go_to_the_logger_and_a_warning_tells(tmp_path: Path) -> None:
@@ -269,3 +296,91 @@ def test_the_network_is_dissected_where_it_stands_not_as_it_was(tmp_path: Path) 
 def test_the_base_class_cannot_be_used_itself() -> None:
     with pytest.raises(TypeError, match="analyse"):
         XINCCallback()  # type: ignore[abstract]
+
+
+class Stateful(Probe):
+    """Its state can be neither taken nor taken up."""
+
+    def state_dict(self) -> dict[str, Any]:
+        raise RuntimeError("no state today")
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        raise KeyError("of another version")
+
+
+def test_a_state_that_cannot_be_taken_does_not_end_the_training(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="no state today"):
+        trainer(tmp_path, [Stateful(), LastCheckpoint()], max_epochs=2).fit(tiny_image(), tiny_photograph())
+    with pytest.raises(RuntimeError, match="no state today"):
+        trainer(tmp_path, [Stateful(on_error="raise"), ModelCheckpoint(tmp_path)]).fit(tiny_image(), tiny_photograph())
+
+
+class Unwilling(Callback):
+    """Of somebody else; its state can be taken once."""
+
+    num_calls = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        self.num_calls += 1
+        if self.num_calls > 1:
+            raise RuntimeError("no state any more")
+        return {}
+
+
+def test_a_strangers_state_that_cannot_be_taken_leaves_the_checkpoint_of_before(tmp_path: Path) -> None:
+    run = trainer(tmp_path, [Unwilling(), LastCheckpoint()], max_epochs=3)
+    with pytest.warns(UserWarning, match="after epoch 3 cannot be taken.*no state any more"):
+        run.fit(tiny_image(), tiny_photograph())
+    assert run.current_epoch == 3
+    assert torch.load(next(tmp_path.rglob("last.ckpt")), weights_only=True)["epoch"] == 0
+
+
+def test_a_state_that_cannot_be_taken_up_does_not_end_the_training(tmp_path: Path) -> None:
+    class Good(Probe):
+        def state_dict(self) -> dict[str, Any]:
+            return {"a": 1}
+
+    Good.__qualname__ = Stateful.__qualname__
+    trainer(tmp_path, [Good(name="same"), LastCheckpoint()], max_epochs=1).fit(tiny_image(), tiny_photograph())
+    resumed = Stateful(at_epochs=(), name="same")
+    with pytest.warns(UserWarning, match="of another version"):
+        trainer(tmp_path, [resumed], max_epochs=2).fit(
+            tiny_image(), tiny_photograph(), ckpt_path=next(tmp_path.rglob("last.ckpt"))
+        )
+    assert [epoch for epoch, _ in resumed.moments] == [2]
+
+
+class TwoPlayers(Foreign):
+    """Two optimizers that take turns by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+
+    def configure_optimizers(self) -> Any:
+        return [torch.optim.SGD(layer.parameters(), lr=0.1) for layer in (self.net[0], self.net[2])]
+
+    def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
+        for optimizer in self.optimizers():
+            optimizer.zero_grad()
+            loss = Foreign.training_step(self, batch, batch_idx)
+            self.manual_backward(loss)
+            optimizer.step()
+        self.log("loss", loss, on_step=True)
+
+    def validation_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
+        """Nothing."""
+
+
+def test_steps_are_those_of_lightnings_curves_also_with_two_optimizers(tmp_path: Path) -> None:
+    probe = Probe(network="net", frames=[foreign_frame()], at_epochs=(1,))
+    run = trainer(tmp_path, [probe, LastCheckpoint()], max_epochs=3)
+    run.fit(TwoPlayers(), foreign_batches())
+    assert run.global_step == 6
+    events = EventAccumulator(run.log_dir).Reload()
+    assert [point.step for point in events.Scalars("loss")] == [0, 1, 2]
+    assert [point.step for point in events.Scalars("xinc/probe/0/probe")] == [1, 3]
+    checkpoint = next(tmp_path.rglob("last.ckpt"))
+    again = Probe(network="net", frames=[foreign_frame()])
+    trainer(tmp_path / "again", [again]).validate(TwoPlayers(), foreign_batches(), ckpt_path=checkpoint, verbose=False)
+    assert again.moments == [(3, 3)]

@@ -4,34 +4,38 @@ import re
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import nn
 
 from xinc_pl.callbacks.board import Board, board_of
-from xinc_pl.callbacks.dissected import DissectedFrame
+from xinc_pl.callbacks.dissected import DissectedFrame, Output
 from xinc_pl.callbacks.guide import Chapter, write_guide
-from xinc_pl.callbacks.outputs import Outputs, callbacks_of, is_rehearsal, tensorboard_loggers
+from xinc_pl.callbacks.lightnings import AnyCallback
+from xinc_pl.callbacks.loggers import run_folder
+from xinc_pl.callbacks.moments import Hook, checkpoint_step, curve_step, is_last_validation
+from xinc_pl.callbacks.outputs import Outputs, callbacks_of, is_rehearsal
 from xinc_pl.callbacks.request import Request
 from xinc_pl.callbacks.schedule import Schedule
 from xinc_pl.callbacks.sources import find_frames, find_network
-from xinc_pl.canvas import CONVENTIONS, Convention, DissectionError
+from xinc_pl.callbacks.states import harmless_states
+from xinc_pl.callbacks.untouched import untouched
+from xinc_pl.callbacks.weights import Weights, note_of
+from xinc_pl.canvas import CONVENTIONS, Convention
 from xinc_pl.frames import Frame
 from xinc_pl.names import path_part, trouble_with
-from xinc_pl.random_state import preserved_random_state
 
 
-class XINCCallback(Callback, ABC):
+class XINCCallback(AnyCallback, ABC):
     """Dissects the network at chosen epochs and logs what it finds.
 
     A subclass implements ``analyse``, and says in ``request`` what it needs to know of whole layers. It must not change
     the network, and needs not care for modes, random state, ranks or failures: the training ends with the same bits
-    with the callback and without it.
+    with the callback and without it. Of several processes the first one dissects, and the others wait for it.
 
     Attributes:
         meanings: What each quantity that it logs means, for the page in TensorBoard that explains the tags.
@@ -46,8 +50,13 @@ class XINCCallback(Callback, ABC):
             moves, to first order, when the neuron's term is taken away (slower, and true to what removing it does).
         network: The network: a module, or its path within the LightningModule. By default the LightningModule is
             asked (``xinc_network()``).
+        output: Where the image is in what the network returns: a key, an index, a list of them to follow one after
+            another, or, in code, a function of the result. By default the result is the image.
+        weights: Which weights to dissect, where another callback swaps them for averaged ones (EMA): those that the
+            training has at the ``epoch_end``; or those that ``validation`` sees, at the validation of that epoch or
+            the next one that there is. Titles say which where it matters.
         seed: Decides which neurons are shown.
-        on_error: When an analysis fails during the training: ``warn`` and go on, or ``raise``.
+        on_error: When the network cannot be dissected, or an analysis fails: ``warn`` and go on, or ``raise``.
         name: What tags and files are called; the class's name by default. It may be part of a path: no separators,
             no dot at its ends, at most 100 characters.
     """
@@ -63,6 +72,8 @@ class XINCCallback(Callback, ABC):
         convention: Convention = "paper",
         # A module, but typed so, because the command line's help would list every known subclass of nn.Module.
         network: str | Callable[..., Any] | None = None,
+        output: Output = None,
+        weights: Weights = "epoch_end",
         seed: int = 0,
         on_error: Literal["warn", "raise"] = "warn",
         name: str | None = None,
@@ -76,12 +87,16 @@ class XINCCallback(Callback, ABC):
             raise ValueError(
                 f"{type(self).__name__}: convention is {convention!r}; choose from {', '.join(CONVENTIONS)}"
             )
+        if weights not in ("epoch_end", "validation"):
+            raise ValueError(f"{type(self).__name__}: weights is {weights!r}; choose epoch_end or validation")
         if on_error not in ("warn", "raise"):
             raise ValueError(f"{type(self).__name__}: on_error is {on_error!r}; choose warn or raise")
         if not layers and layers is not None:
             raise ValueError(f"{type(self).__name__}: layers is empty; name some, or leave it out for all")
         self.layers = layers
         self.convention: Convention = convention
+        self.output: Output = output
+        self.weights: Weights = weights
         self.seed = seed
         self.on_error = on_error
         self.name = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
@@ -95,9 +110,16 @@ class XINCCallback(Callback, ABC):
         self._network: nn.Module | None = None
         self._frames: tuple[Frame, ...] = ()
         self._all_layers: tuple[str, ...] = ()
+        self._is_left_out = False
+        self._waits_for_validation = False
         self._last_step: int | None = None
         self._checkpoint_time: tuple[int, int] | None = None
         self._failures: list[str] = []
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - Python's
+        """A state that cannot be taken or taken up is no reason to end a training."""
+        super().__init_subclass__(**kwargs)
+        harmless_states(cls)
 
     @abstractmethod
     def analyse(self, frames: Sequence[DissectedFrame], layers: Sequence[str], outputs: Outputs) -> None:
@@ -140,45 +162,59 @@ class XINCCallback(Callback, ABC):
         """Find network, frames and layers, so that a mistake is found before the first step.
 
         Raises:
-            MisconfigurationException: Says what is missing or wrong, and the remedy.
+            MisconfigurationException: Says what is missing or wrong, and the remedy. That the network cannot be
+                dissected is only told, unless ``on_error`` is ``raise``.
         """
         if stage not in ("fit", "validate"):
             return
         self._check_name(trainer)
         self._network = find_network(type(self).__name__, self._network_wanted, trainer, pl_module)
         self._frames = find_frames(type(self).__name__, self._frames_wanted, self.choose_frames, trainer, pl_module)
-        self._all_layers = self._check_layers(self._network, board_of(trainer))
-        log_dir = trainer.log_dir  # communicates between processes: every one has to ask
+        self._all_layers = self._find_layers(self._network, board_of(trainer))
+        folder = run_folder(trainer)  # communicates between processes: every one has to ask
         if trainer.is_global_zero and not is_rehearsal(trainer):
-            board_of(trainer).choose_directory(Path(log_dir or trainer.default_root_dir))
-            if not tensorboard_loggers(trainer):
-                rank_zero_warn(
-                    f"{type(self).__name__}: no TensorBoardLogger among the trainer's loggers, so its pictures "
-                    f"only go to {board_of(trainer).directory}; add Trainer(logger=TensorBoardLogger(...))"
-                )
+            board_of(trainer).choose_directory(folder)
+            board_of(trainer).tell_of_loggers(type(self).__name__, trainer.loggers)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Dissect before the first step, unless the run is resumed."""
         del pl_module
-        if trainer.global_step == 0 and self.schedule.is_due(0):
-            self._take_turn(trainer, "start", 0, trainer.global_step)
+        if trainer.global_step == 0:
+            self._take_turn(trainer, "start", 0)
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Dissect the weights that validation sees, if they are asked for: whoever swaps them has done so by now."""
+        del pl_module, batch
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or batch_idx or dataloader_idx:
+            return
+        epoch = trainer.current_epoch + 1
+        if self._network is not None and self._is_due_after(epoch, trainer):
+            board_of(trainer).swaps.at_validation(self._network, trainer.global_step)
+        if is_last_validation(trainer):
+            # Lightning counts the batch after which it validates when it has validated.
+            self._take_turn(trainer, "validation", epoch, curve_step(trainer) + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Dissect after the epochs of the schedule and after the last one."""
         del pl_module
         epoch = trainer.current_epoch + 1
         if self._is_due_after(epoch, trainer):
-            self._take_turn(trainer, "epoch_end", epoch, trainer.global_step)
+            if self._network is not None:
+                board_of(trainer).swaps.at_epoch_end(self._network, trainer.global_step)
+            self._waits_for_validation = self._last_step != trainer.global_step
+        self._take_turn(trainer, "epoch_end", epoch)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Dissect the finished network where the training has ended before its time."""
         del pl_module
-        if self._is_due_at_end(trainer):
-            self._take_turn(trainer, "end", trainer.current_epoch, trainer.global_step)
+        self._take_turn(trainer, "train_end", trainer.current_epoch)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Sum up; say once more what has failed."""
         del pl_module
+        self._take_turn(trainer, "fit_end", trainer.current_epoch)
         self._conclude(trainer)
         # Where one process ends, launchers end the others too: all stay while the first one sums up.
         trainer.strategy.barrier("xinc")
@@ -198,65 +234,86 @@ class XINCCallback(Callback, ABC):
         """Dissect a finished run, in ``trainer.validate``."""
         del pl_module
         if trainer.state.fn == TrainerFn.VALIDATING:
-            epoch, step = self._checkpoint_time or (trainer.current_epoch, trainer.global_step)
+            epoch, step = self._checkpoint_time or (trainer.current_epoch, curve_step(trainer))
             self._take_turn(trainer, "validate", epoch, step)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Note when in its training the checkpoint was written: ``trainer.validate`` does not tell."""
         del trainer, pl_module
-        self._checkpoint_time = (int(checkpoint["epoch"]) + 1, int(checkpoint["global_step"]))
+        self._checkpoint_time = (int(checkpoint["epoch"]) + 1, checkpoint_step(checkpoint))
 
     def _is_due_after(self, epoch: int, trainer: Trainer) -> bool:
         return self.schedule.is_due(epoch) or epoch == trainer.max_epochs
 
-    def _is_due_at_end(self, trainer: Trainer) -> bool:
-        return self._last_step != trainer.global_step
+    def _has_turn(self, trainer: Trainer, hook: Hook, epoch: int) -> bool:
+        """Whether something is to be dissected at this moment."""
+        if self._is_left_out:
+            return False
+        at_validation = self.weights == "validation"
+        match hook:
+            case "start":
+                return self.schedule.is_due(epoch)
+            case "validation":
+                return at_validation and (self._is_due_after(epoch, trainer) or self._waits_for_validation)
+            case "epoch_end":
+                return not at_validation and self._is_due_after(epoch, trainer)
+            case "train_end":
+                return not at_validation and self._last_step != trainer.global_step
+            case "fit_end":  # averaged weights have come to stay by now
+                return at_validation and self._last_step != trainer.global_step
+            case "validate":
+                return True
 
-    def _due(self, trainer: Trainer, hook: str, epoch: int) -> "list[XINCCallback]":
-        """All XINC callbacks of the trainer that have a turn at this moment."""
-        callbacks = xinc_callbacks_of(trainer)
-        if hook == "validate":
-            return callbacks
-        if hook == "end":
-            return [callback for callback in callbacks if callback._is_due_at_end(trainer)]
-        return [callback for callback in callbacks if callback._is_due_after(epoch, trainer)]
+    def _take_turn(self, trainer: Trainer, hook: Hook, epoch: int, step: int | None = None) -> None:
+        """Analyse, if there is something to do, on the first process only; nothing here waits for another.
 
-    def _take_turn(self, trainer: Trainer, hook: str, epoch: int, step: int) -> None:
-        """Analyse, on the first process only; nothing here waits for another."""
-        due = self._due(trainer, hook, epoch)
-        self._last_step = step
+        Args:
+            trainer: The trainer.
+            hook: Where in Lightning's loop this is.
+            epoch: Completed epochs.
+            step: Of Lightning's curves, if it is not what the trainer has counted.
+        """
+        if not self._has_turn(trainer, hook, epoch):
+            return
+        due = [each for each in xinc_callbacks_of(trainer) if each._has_turn(trainer, hook, epoch)]
+        self._last_step = trainer.global_step
+        self._waits_for_validation = False
         board = board_of(trainer)
         if not trainer.is_global_zero or board.directory is None:  # None in fast_dev_run: nothing is to be written
             return
-        with board.turn(self.name, {callback.name for callback in due}, (hook, step)):
-            self._guarded(lambda: self._analyse(trainer, board, due, epoch, step), f"after epoch {epoch}")
+        outputs = self._outputs(trainer, epoch, curve_step(trainer) if step is None else step, hook)
+        with board.turn(self.name, {callback.name for callback in due}, (hook, outputs.step)):
+            self._guarded(lambda: self._analyse(board, due, outputs), f"after epoch {epoch}")
 
     def _conclude(self, trainer: Trainer) -> None:
         board = board_of(trainer)
-        if not trainer.is_global_zero or board.directory is None:
+        if not trainer.is_global_zero or board.directory is None or self._is_left_out:
             return
-        outputs = self._outputs(trainer, trainer.current_epoch, trainer.global_step)
+        outputs = self._outputs(trainer, trainer.current_epoch, curve_step(trainer))
         with board.clock(self.name):
             self._guarded(lambda: self.conclude(outputs), "at the end")
         outputs.flush()
 
     def _guarded(self, action: Callable[[], None], when: str) -> None:
         """Do something that may fail without harm to the training, nor to its random state."""
-        with preserved_random_state():
+        with untouched(*(() if self._network is None else (self._network,))):
             try:
                 action()
             except Exception as error:
                 if self.on_error == "raise":
                     raise
-                self._failures.append(f"{type(error).__name__}: {error}")
-                rank_zero_warn(f"{type(self).__name__} failed {when}; the training goes on.\n{traceback.format_exc()}")
+                self._note_failure(error, f"{when}; the training goes on.\n{traceback.format_exc()}")
 
-    def _analyse(self, trainer: Trainer, board: Board, due: "Sequence[XINCCallback]", epoch: int, step: int) -> None:
+    def _note_failure(self, error: Exception, what: str) -> None:
+        self._failures.append(f"{type(error).__name__}: {error}")
+        rank_zero_warn(f"{type(self).__name__} failed {what}")
+
+    def _analyse(self, board: Board, due: "Sequence[XINCCallback]", outputs: Outputs) -> None:
         if not board.guide_is_written:
             board.guide_is_written = True
-            write_guide(trainer, [callback._chapter() for callback in xinc_callbacks_of(trainer)])
+            taking_part = [each for each in xinc_callbacks_of(outputs.trainer) if not each._is_left_out]
+            write_guide(outputs.trainer, [callback._chapter() for callback in taking_part], outputs.step)
         frames = [self._dissected(board, frame, due) for frame in self._frames]
-        outputs = self._outputs(trainer, epoch, step)
         self.analyse(frames, self._layers_among(frames[0].canvas), outputs)
         outputs.flush()
 
@@ -266,15 +323,20 @@ class XINCCallback(Callback, ABC):
         same = [
             other
             for other in due
-            if other._network is self._network and other.convention == self.convention and frame in other._frames
+            if other._network is self._network
+            and other.convention == self.convention
+            and other.output == self.output
+            and frame in other._frames
         ]
         request = Request.united(other.request() for other in same)
-        return board.dissected(frame, self._network, self.convention, request)
+        return board.dissected(frame, self._network, self.convention, self.output, request)
 
-    def _outputs(self, trainer: Trainer, epoch: int, step: int) -> Outputs:
-        directory = board_of(trainer).directory
-        assert directory is not None, "there is one where anything is to be written"
-        return Outputs(trainer, self.name, directory, epoch, step, several_frames=len(self._frames) > 1)
+    def _outputs(self, trainer: Trainer, epoch: int, step: int, hook: Hook | None = None) -> Outputs:
+        board = board_of(trainer)
+        assert board.directory is not None, "there is one where anything is to be written"
+        note = "" if hook is None else note_of(hook, callbacks_of(trainer), board.swaps)
+        several_frames = len(self._frames) > 1
+        return Outputs(trainer, self.name, board.directory, epoch, step, several_frames=several_frames, note=note)
 
     def _layers_among(self, names: Iterable[str]) -> list[str]:
         return [name for name in names if self.layers is None or name in self.layers]
@@ -293,11 +355,18 @@ class XINCCallback(Callback, ABC):
                 f"{type(self).__name__} another name with name=..."
             )
 
-    def _check_layers(self, network: nn.Module, board: Board) -> tuple[str, ...]:
+    def _find_layers(self, network: nn.Module, board: Board) -> tuple[str, ...]:
+        self._is_left_out = False
         try:
-            names = board.layer_names(self._frames[0], network, self.convention)
-        except (DissectionError, ValueError) as error:
-            raise MisconfigurationException(f"{type(self).__name__}: {error}") from error
+            with untouched(network):
+                names = board.layer_names(self._frames[0], network, self.convention, self.output)
+        except Exception as error:  # whatever somebody's network raises when it is called
+            if self.on_error == "raise":
+                raise MisconfigurationException(f"{type(self).__name__}: {error}") from error
+            self._is_left_out = True
+            reason = " ".join(str(error).split()) or type(error).__name__
+            rank_zero_warn(f"{type(self).__name__} is left out, and the training goes on without it: {reason}")
+            return ()
         unknown = [layer for layer in self.layers or () if layer not in names]
         if unknown:
             raise MisconfigurationException(

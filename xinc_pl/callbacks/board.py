@@ -1,24 +1,27 @@
 """What all XINC callbacks of one trainer share: dissections, files' place, and figures on the time they took."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import nn
 
 from xinc_pl.callbacks.aside import clear_asides
-from xinc_pl.callbacks.dissected import DissectedFrame, FramePartitions
+from xinc_pl.callbacks.dissected import DissectedFrame, FramePartitions, Output
 from xinc_pl.callbacks.history import History
+from xinc_pl.callbacks.loggers import picture_shower
 from xinc_pl.callbacks.request import Request
+from xinc_pl.callbacks.weights import SwapWatch
 from xinc_pl.canvas import Convention
 from xinc_pl.frames import Frame
 
-_Key = tuple[int, int, Convention]
-"""Frame, network and convention of a dissection."""
+_Key = tuple[int, int, Convention, object]
+"""Frame, network, convention and output of a dissection."""
 
 
 @dataclass
@@ -33,6 +36,9 @@ class Board:
         guide_is_written: Whether the page that explains the tags has been logged.
         history: All numbers that they have logged.
         partitions: The frames' partitions.
+        swaps: Whether validation sees other weights.
+        refused_by: Places among the trainer's loggers of those that have failed to take a picture.
+        has_told_of_loggers: Whether it has been said that no logger takes pictures.
     """
 
     directory: Path | None = None
@@ -41,6 +47,9 @@ class Board:
     guide_is_written: bool = False
     history: History = field(default_factory=History)
     partitions: FramePartitions = field(default_factory=FramePartitions)
+    swaps: SwapWatch = field(default_factory=SwapWatch)
+    refused_by: set[int] = field(default_factory=set)
+    has_told_of_loggers: bool = False
     _layer_names: dict[_Key, tuple[str, ...]] = field(default_factory=dict)
     _known_frames: dict[int, Frame] = field(default_factory=dict)
     _moment: tuple[str, int] | None = None
@@ -57,6 +66,15 @@ class Board:
                 directory = log_dir / f"xinc_{number}"
             self.directory = directory
         return self.directory
+
+    def tell_of_loggers(self, name: str, loggers: Iterable[object]) -> None:
+        """Say once where pictures go, if no logger takes them."""
+        if not self.has_told_of_loggers and not any(picture_shower(logger) for logger in loggers):
+            self.has_told_of_loggers = True
+            rank_zero_warn(
+                f"{name}: no TensorBoardLogger, nor another that takes pictures, among the trainer's loggers, so they "
+                f"only go to {self.directory}; add Trainer(logger=TensorBoardLogger(...))"
+            )
 
     def shared_frames(self, frames: Sequence[Frame]) -> tuple[Frame, ...]:
         """The same objects for all callbacks that asked for frames of one index, so that they share dissections."""
@@ -93,7 +111,12 @@ class Board:
             self.seconds_of[name] = self.seconds_of.get(name, 0.0) + time.perf_counter() - start
 
     def dissected(
-        self, frame: Frame, network: nn.Module, convention: Convention, request: Request | None = None
+        self,
+        frame: Frame,
+        network: nn.Module,
+        convention: Convention,
+        output: Output = None,
+        request: Request | None = None,
     ) -> DissectedFrame:
         """A frame's dissection at the present moment, shared by all who ask for it.
 
@@ -101,9 +124,10 @@ class Board:
             frame: The frame.
             network: The network that shows it.
             convention: The formulas to follow.
+            output: Where the image is in what the network returns.
             request: What all who will ask for it at this moment want; only the first one's counts.
         """
-        key = (id(frame), id(network), convention)
+        key = (id(frame), id(network), convention, _hashable(output))
         if key not in self._frames:
             self._frames[key] = DissectedFrame(
                 frame,
@@ -111,21 +135,29 @@ class Board:
                 convention,
                 request,
                 self.partitions,
-                share=lambda other: self.dissected(frame, network, other, request),
+                share=lambda other: self.dissected(frame, network, other, output, request),
+                output=output,
             )
         return self._frames[key]
 
-    def layer_names(self, frame: Frame, network: nn.Module, convention: Convention) -> tuple[str, ...]:
+    def layer_names(
+        self, frame: Frame, network: nn.Module, convention: Convention, output: Output = None
+    ) -> tuple[str, ...]:
         """Names of the layers that can be dissected, found out once.
 
         Raises:
             DissectionError: None can.
             ValueError: The frame does not fit the network.
+            Exception: Whatever the network raises.
         """
-        key = (id(frame), id(network), convention)
+        key = (id(frame), id(network), convention, _hashable(output))
         if key not in self._layer_names:
-            self._layer_names[key] = tuple(DissectedFrame(frame, network, convention).canvas)
+            self._layer_names[key] = tuple(DissectedFrame(frame, network, convention, output=output).canvas)
         return self._layer_names[key]
+
+
+def _hashable(output: Output) -> object:
+    return tuple(output) if isinstance(output, list) else output
 
 
 _BOARDS: WeakKeyDictionary[Trainer, Board] = WeakKeyDictionary()

@@ -1,12 +1,12 @@
 """The canvas over the whole training: drift, births and deaths, all numbers in one figure, and films."""
 
-import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from PIL import Image
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import CanvasSample, canvas_sample
@@ -14,15 +14,20 @@ from xinc_pl.analysis.evolution import drift, panels_of, population
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.board import board_of
 from xinc_pl.callbacks.dissected import DissectedFrame
+from xinc_pl.callbacks.film import Film
 from xinc_pl.callbacks.history import History
-from xinc_pl.callbacks.outputs import Outputs, png_bytes
+from xinc_pl.callbacks.outputs import Outputs
+
+_PICTURES_IN_TENSORBOARD = 30
+"""Of a film at most: it goes there in one piece."""
 
 
 class CanvasEvolution(XINCCallback):
     """Follows the canvas through the training: how far maps turn, which neurons come alive or die, and films of it.
 
     Logs, of the first frame: ``xinc/canvas_evolution/<layer>/drift`` and the other quantities in the table below; a
-    film of each layer, ``film.gif``, which is complete up to the last dissection at any time; and at the end the figure
+    film of each layer, ``film.webp``, which is complete up to the last dissection at any time, and of which TensorBoard
+    shows up to 30 pictures when the training ends; and at the end the figure
     ``xinc/canvas_evolution/all_layers/curves``, with every number that any XINC callback has logged, beside PSNR.
 
     Args:
@@ -50,7 +55,8 @@ class CanvasEvolution(XINCCallback):
             raise ValueError(f"CanvasEvolution: milliseconds is {milliseconds}; no viewer shows less than 20")
         self.num_neurons = num_neurons
         self.milliseconds = milliseconds
-        self._films: dict[str, list[Tensor]] = {}
+        self._films: dict[str, Film] = {}
+        self._earlier_films: dict[str, tuple[Path, int]] = {}
         self._maps: dict[str, Tensor] = {}
         self._zero_maps: dict[str, Tensor] = {}
         self._history = History()
@@ -86,23 +92,25 @@ class CanvasEvolution(XINCCallback):
         rows.sort(key=lambda row: (row[0] != self.name, row[2] != "psnr"))
         outputs.image("all_layers", "curves", draw_evolution(panels_of(rows), list(self._films)))
         for layer, film in self._films.items():
-            outputs.animation(layer, "film", _gif(film, self.milliseconds))
+            outputs.animation(layer, "film", film.excerpt(_PICTURES_IN_TENSORBOARD))
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs to end with the same figure and films."""
+        """What a resumed run needs to end with the same figure and films: of these, where they are."""
+        begun = {layer: (film.path.absolute(), film.num_bytes) for layer, film in self._films.items()}
+        films = self._earlier_films | begun
         return {
-            "films": self._films,
+            "films": {layer: (str(path), num_bytes) for layer, (path, num_bytes) in films.items()},
             "maps": self._maps,
             "zero_maps": self._zero_maps,
-            "history": self._history.rows(),
+            "history": self._history.state(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where the interrupted run has stopped."""
-        self._films = {layer: list(film) for layer, film in state_dict["films"].items()}
+        self._earlier_films = {layer: (Path(path), size) for layer, (path, size) in state_dict["films"].items()}
         self._maps = dict(state_dict["maps"])
         self._zero_maps = dict(state_dict["zero_maps"])
-        self._history.add_rows(state_dict["history"])
+        self._history.add_state(state_dict["history"])
 
     def _changes(self, layer: str, sample: CanvasSample, zero_map: Tensor) -> dict[str, float]:
         """Compare a layer with the dissection before, and remember it for the next."""
@@ -121,20 +129,18 @@ class CanvasEvolution(XINCCallback):
         from xinc_pl.plots.film import draw_film_picture
 
         reconstruction = dissected.reconstruction.permute(1, 2, 0).numpy()
-        picture = draw_film_picture(sample, reconstruction, epoch=outputs.epoch, psnr=dissected.psnr)
-        film = self._films.setdefault(layer, [])
-        film.append(torch.frombuffer(bytearray(png_bytes(picture)), dtype=torch.uint8))
-        outputs.film(layer, "film", _gif(film, self.milliseconds))
+        picture = draw_film_picture(sample, reconstruction, epoch=outputs.epoch, psnr=dissected.psnr, note=outputs.note)
+        if layer not in self._films:
+            self._films[layer] = self._begin_film(layer, (picture.shape[0], picture.shape[1]), outputs)
+        self._films[layer].append(picture)
 
-
-def _gif(film: Sequence[Tensor], milliseconds: int) -> bytes:
-    """An animation of pictures that were encoded as PNG; the last one stays longer."""
-    pictures = [
-        Image.open(io.BytesIO(picture.numpy().tobytes())).quantize(256, dither=Image.Dither.NONE) for picture in film
-    ]
-    buffer = io.BytesIO()
-    durations = [milliseconds] * (len(pictures) - 1) + [3 * milliseconds]
-    pictures[0].save(
-        buffer, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0, disposal=1
-    )
-    return buffer.getvalue()
+    def _begin_film(self, layer: str, size: tuple[int, int], outputs: Outputs) -> Film:
+        """A film, with what a resumed run has shot before it was interrupted."""
+        film = Film(outputs.film(layer, "film"), self.milliseconds)
+        if layer in self._earlier_films:
+            path, num_bytes = self._earlier_films[layer]
+            try:
+                film.continue_from(path, num_bytes, size)
+            except (OSError, ValueError) as error:
+                rank_zero_info(f"CanvasEvolution: the film of {layer} starts anew, for its beginning is gone: {error}")
+        return film

@@ -15,10 +15,12 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from xinc_pl.callbacks.aside import aside, clear_asides
+from xinc_pl.callbacks.lightnings import AnyCallback
+from xinc_pl.callbacks.loggers import run_folder
 from xinc_pl.callbacks.outputs import callbacks_of, is_rehearsal
 
 
-class LastCheckpoint(Callback):
+class LastCheckpoint(AnyCallback):
     """Keeps the state after the last completed epoch, and leaves it in ``checkpoints/last.ckpt``.
 
     ``fit --ckpt_path`` goes on from there with the same bits as if nothing had happened. The state is copied in memory
@@ -46,10 +48,9 @@ class LastCheckpoint(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the folder; clear what a killed process has left half-written."""
         del pl_module
-        log_dir = trainer.log_dir  # communicates between processes: every one has to ask
+        run = run_folder(trainer)  # communicates between processes: every one has to ask
         if stage != "fit":
             return
-        run = Path(log_dir or trainer.default_root_dir)
         self._path = run / "checkpoints" / "last.ckpt"
         self._set_turn(trainer, [self._turn])
         if trainer.is_global_zero and not is_rehearsal(trainer):
@@ -73,7 +74,7 @@ class LastCheckpoint(Callback):
                 f"the weights are not finite after epoch {trainer.current_epoch + 1}; {self._path} stays as it was"
             )
             return
-        self._kept = _copy_of_state(trainer)
+        self._kept = _copy_of_state(trainer) or self._kept
         if time.monotonic() - self._written_at >= self.every_n_seconds:
             self._write(trainer)
 
@@ -145,11 +146,17 @@ class _Memory(CheckpointIO):
 
 
 def _copy_of_state(trainer: Trainer) -> dict[str, Any] | None:
-    """All that ``trainer.save_checkpoint`` would write; None on processes that write nothing."""
+    """All that ``trainer.save_checkpoint`` would write; None on processes that write nothing, and where it fails."""
     memory, to_disk = _Memory(), trainer.strategy.checkpoint_io
     trainer.strategy.checkpoint_io = memory
     try:
         trainer.save_checkpoint("last.ckpt", weights_only=False)
+    except Exception as error:  # anybody's state_dict
+        rank_zero_warn(
+            f"LastCheckpoint: the state after epoch {trainer.current_epoch + 1} cannot be taken, so that "
+            f"the one before is kept; the training goes on. {type(error).__name__}: {error}"
+        )
+        trainer.strategy.barrier("Trainer.save_checkpoint")  # where the processes wait that have not failed
     finally:
         trainer.strategy.checkpoint_io = to_disk
     return memory.checkpoint

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from typing import Any
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor, nn
@@ -10,6 +11,9 @@ from xinc_pl.analysis.partitions import Partition, PartitionUnavailableError, la
 from xinc_pl.callbacks.request import Request
 from xinc_pl.canvas import Canvas, Convention, LayerStatistics, as_image, dissect
 from xinc_pl.frames import Frame, psnr_from_mse
+
+Output = list[int | str] | int | str | Callable[..., Any] | None
+"""Where the image is in what a network returns: a key, an index, a path of them, a function; None: it is the image."""
 
 
 class FramePartitions:
@@ -51,6 +55,7 @@ class DissectedFrame:
         request: What all callbacks that share it want to know of whole layers.
         partitions: Remembers the frames' partitions.
         share: Finds the same frame's dissection under another convention, where several callbacks share them.
+        output: Where the image is in what the network returns.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class DissectedFrame:
         request: Request | None = None,
         partitions: FramePartitions | None = None,
         share: Callable[[Convention], "DissectedFrame"] | None = None,
+        output: Output = None,
     ) -> None:
         self.frame = frame
         self.network = network
@@ -68,12 +74,15 @@ class DissectedFrame:
         self._request = request or Request()
         self._partitions = partitions or FramePartitions()
         self._share = share
+        self._output: Output = output
         self._statistics: dict[str, LayerStatistics] = {}
 
     @cached_property
     def canvas(self) -> Canvas:
         """The frame's canvas."""
-        return dissect(self.network, self.frame.inputs, size=self.frame.size, convention=self.convention)
+        return dissect(
+            self.network, self.frame.inputs, size=self.frame.size, convention=self.convention, output=self._output
+        )
 
     @cached_property
     def reconstruction(self) -> Tensor:
@@ -94,7 +103,9 @@ class DissectedFrame:
             return self
         if self._share is not None:
             return self._share(convention)
-        return DissectedFrame(self.frame, self.network, convention, self._request, self._partitions)
+        return DissectedFrame(
+            self.frame, self.network, convention, self._request, self._partitions, output=self._output
+        )
 
     def labels(self, partition: Partition) -> Tensor:
         """The clusters of a partition in this frame: labels int64 (H, W) or masks bool (K, H, W).

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lightning.pytorch import Trainer
 from torch.utils.tensorboard.summary import hparams
 
-from xinc_pl.callbacks.outputs import tensorboard_loggers
+from xinc_pl.callbacks.loggers import tensorboard_writers
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ def layout(chapters: Sequence[Chapter]) -> dict[str, dict[str, list[str | list[s
     }
 
 
-def write_guide(trainer: Trainer, chapters: Sequence[Chapter]) -> None:
+def write_guide(trainer: Trainer, chapters: Sequence[Chapter], step: int) -> None:
     """Log page and layout. TensorBoard takes the first layout of a run, so that it is written once, for all."""
-    for logger in tensorboard_loggers(trainer):
-        logger.experiment.add_text("xinc/guide", guide_text(chapters), trainer.global_step)
+    for writer in tensorboard_writers(trainer):
+        writer.add_text("xinc/guide", guide_text(chapters), step)
         if charts := layout(chapters):
-            logger.experiment.add_custom_scalars(charts)
+            writer.add_custom_scalars(charts)
 
 
 FINAL_METRICS = ("val/psnr", "val/ssim", "train/psnr", "train/loss")
@@ -75,6 +75,6 @@ def write_hyperparameters(trainer: Trainer, settings: Mapping[str, object]) -> N
     plain = {name: value if isinstance(value, (bool, int, float)) else str(value) for name, value in settings.items()}
     # Not log_hyperparams, which would begin every metric's curve with a made-up value.
     summaries = hparams(plain, dict.fromkeys(FINAL_METRICS, 0.0))
-    for logger in tensorboard_loggers(trainer):
+    for writer in tensorboard_writers(trainer):
         for summary in summaries:
-            logger.experiment.file_writer.add_summary(summary)
+            writer._get_file_writer().add_summary(summary)

@@ -1,4 +1,4 @@
-"""Where results go: TensorBoard, every logger's scalars, and files."""
+"""Where results go: pictures and numbers to every logger that takes them, all of it to files."""
 
 import io
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from PIL import Image
-from tensorboard.compat.proto.summary_pb2 import Summary
 
 from xinc_pl.callbacks.aside import write_aside
 from xinc_pl.callbacks.board import board_of
 from xinc_pl.callbacks.history import Quantity
+from xinc_pl.callbacks.loggers import Picture, picture_shower, show_in_tensorboard, tensorboard_writers
 from xinc_pl.callbacks.projector import Embedding
 from xinc_pl.names import path_part
 
@@ -39,11 +39,6 @@ def is_rehearsal(trainer: Trainer) -> bool:
     return bool(trainer.fast_dev_run)  # type: ignore[attr-defined] # set when the trainer is made
 
 
-def tensorboard_loggers(trainer: Trainer) -> list[TensorBoardLogger]:
-    """All of a trainer's loggers that can show pictures."""
-    return [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-
-
 @dataclass(frozen=True)
 class Outputs:
     """One callback's way out, at one moment of the training.
@@ -58,6 +53,7 @@ class Outputs:
         epoch: Completed epochs.
         step: As for Lightning's own curves.
         several_frames: Whether tags tell the frame.
+        note: Stands above the title of every picture, e.g. which weights were dissected.
     """
 
     trainer: Trainer
@@ -66,6 +62,7 @@ class Outputs:
     epoch: int
     step: int
     several_frames: bool
+    note: str = ""
 
     def tag(self, layer: str, quantity: str, frame: int | None = None) -> str:
         """The tag of a quantity; ``frame`` is the frame's index, None for what concerns them all."""
@@ -73,20 +70,27 @@ class Outputs:
         return f"{tag}/frame_{frame:04d}" if self.several_frames and frame is not None else tag
 
     def image(self, layer: str, quantity: str, pixels: Pixels, frame: int | None = None) -> None:
-        """Log a picture (H, W, 3) to TensorBoard, and write it as PNG."""
+        """Write a picture (H, W, 3) as PNG, and show it in every logger that takes pictures."""
         tag = self.tag(layer, quantity, frame)
+        if self.note:
+            # Imported when it is needed: matplotlib takes a second.
+            from xinc_pl.plots.figures import with_note
+
+            pixels = with_note(pixels, self.note)
         encoded = png_bytes(pixels)
-        self._show(tag, encoded, pixels.shape[0], pixels.shape[1])
         write_aside(self._file(tag, ".png"), encoded)
+        self._show(tag, Picture(encoded, pixels.shape[0], pixels.shape[1]))
 
-    def film(self, layer: str, quantity: str, gif: bytes) -> None:
-        """Write an animation to a file without an epoch in its name: it replaces the shorter one of before."""
-        write_aside(self.directory / f"{self.tag(layer, quantity).removeprefix('xinc/')}.gif", gif)
+    def film(self, layer: str, quantity: str) -> Path:
+        """The file of a film, without an epoch in its name, because it grows."""
+        return self.directory / f"{self.tag(layer, quantity).removeprefix('xinc/')}.webp"
 
-    def animation(self, layer: str, quantity: str, gif: bytes) -> None:
-        """Show an animation in TensorBoard."""
-        width, height = Image.open(io.BytesIO(gif)).size
-        self._show(self.tag(layer, quantity), gif, height, width)
+    def animation(self, layer: str, quantity: str, encoded: bytes) -> None:
+        """Show an animated PNG in TensorBoard; the other loggers would show its first picture."""
+        width, height = Image.open(io.BytesIO(encoded)).size
+        tag = self.tag(layer, quantity)
+        for writer in tensorboard_writers(self.trainer):
+            show_in_tensorboard(writer, tag, Picture(encoded, height, width), self.step)
 
     def scalars(self, layer: str, values: Mapping[str, float], frame: int | None = None) -> None:
         """Log numbers by quantity to every logger."""
@@ -105,8 +109,8 @@ class Outputs:
 
     def embedding(self, layer: str, quantity: str, embedding: Embedding) -> None:
         """Show points in TensorBoard's PROJECTOR; each moment has its own entry."""
-        for logger in tensorboard_loggers(self.trainer):
-            logger.experiment.add_embedding(
+        for writer in tensorboard_writers(self.trainer):
+            writer.add_embedding(
                 embedding.vectors,
                 metadata=embedding.metadata,
                 metadata_header=list(embedding.header),
@@ -117,15 +121,24 @@ class Outputs:
 
     def flush(self) -> None:
         """Let TensorBoard see all of it now."""
-        for logger in tensorboard_loggers(self.trainer):
-            logger.experiment.flush()
+        for writer in tensorboard_writers(self.trainer):
+            writer.flush()
 
-    def _show(self, tag: str, encoded: bytes, height: int, width: int) -> None:
-        # Not add_image, which would encode the picture once more.
-        picture = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
-        for logger in tensorboard_loggers(self.trainer):
-            summary = Summary(value=[Summary.Value(tag=tag, image=picture)])
-            logger.experiment.file_writer.add_summary(summary, self.step)
+    def _show(self, tag: str, picture: Picture) -> None:
+        refused = board_of(self.trainer).refused_by
+        for number, logger in enumerate(self.trainer.loggers):
+            show = picture_shower(logger)
+            if show is None or number in refused:
+                continue
+            try:
+                show(tag, picture, self.step)
+            except Exception as error:
+                # A service that is away, or a package that is missing: the others and the files are not to suffer.
+                refused.add(number)
+                rank_zero_warn(
+                    f"{type(logger).__name__} refused the picture {tag} and gets no more of them; they go on to "
+                    f"{self.directory}. {type(error).__name__}: {error}"
+                )
 
     def _file(self, tag: str, suffix: str) -> Path:
         return self.directory / f"{tag.removeprefix('xinc/')}_epoch_{self.epoch:04d}{suffix}"

@@ -14,10 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from xinc_pl.callbacks.aside import clear_asides, write_aside
+from xinc_pl.callbacks.lightnings import AnyCallback
+from xinc_pl.callbacks.loggers import run_folder
 from xinc_pl.callbacks.outputs import Pixels, is_rehearsal, png_bytes
 
 
-class ReconstructionWriter(BasePredictionWriter):
+class ReconstructionWriter(BasePredictionWriter, AnyCallback):
     """Writes the frames of ``predict`` as PNG, and those of a video also as one GIF.
 
     They go to ``reconstruction/`` in the run's folder.
@@ -36,7 +38,7 @@ class ReconstructionWriter(BasePredictionWriter):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the folder."""
         del pl_module
-        run = Path(trainer.log_dir or trainer.default_root_dir)
+        run = run_folder(trainer)
         self._directory = run / "reconstruction"
         if stage == "predict" and trainer.is_global_zero and not is_rehearsal(trainer):
             clear_asides(run)

@@ -1,17 +1,17 @@
 """What a run has come to, in a few lines."""
 
 import time
-from pathlib import Path
 
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from xinc_pl.callbacks.board import board_of
-from xinc_pl.callbacks.outputs import tensorboard_loggers
+from xinc_pl.callbacks.lightnings import AnyCallback
+from xinc_pl.callbacks.loggers import tensorboard_folders
+from xinc_pl.callbacks.outputs import callbacks_of
 
 
-class RunSummary(Callback):
+class RunSummary(AnyCallback):
     """Prints, at the end of ``fit``: the best PSNR, where the logs are, how to look at them, what dissecting cost."""
 
     def __init__(self) -> None:
@@ -44,17 +44,19 @@ def summary_lines(trainer: Trainer, seconds: float) -> list[str]:
         share = spent / seconds if seconds else 0.0
         lines.append(f"dissected: {board.num_dissections} times, {spent:.1f} s ({share:.1%} of the time)")
         lines += [f"           {name}: {each:.1f} s" for name, each in board.seconds_of.items()]
-    loggers = tensorboard_loggers(trainer)
-    if loggers:
-        lines.append(f"logs:      {Path(loggers[0].log_dir)}")
-        lines.append(f"look:      tensorboard --logdir {Path(loggers[0].root_dir)} --samples_per_plugin images=500")
+    if folders := tensorboard_folders(trainer):
+        lines.append(f"logs:      {folders[0]}")
+        lines.append(f"look:      tensorboard --logdir {folders[1]} --samples_per_plugin images=500")
+    elif board.directory is not None:
+        lines.append(f"pictures:  {board.directory}")
     return lines
 
 
 def _quality(trainer: Trainer) -> str:
-    for callback in trainer.checkpoint_callbacks:
-        if isinstance(callback, ModelCheckpoint) and callback.best_model_score is not None:
-            return f"finished:  best {callback.monitor} {float(callback.best_model_score):.2f} dB"
+    for callback in callbacks_of(trainer):
+        # Lightning's ModelCheckpoint, from either of its packages.
+        if (score := getattr(callback, "best_model_score", None)) is not None:
+            return f"finished:  best {getattr(callback, 'monitor', '')} {float(score):.2f} dB"
     for key in ("val/psnr", "train/psnr"):
         if key in trainer.callback_metrics:
             return f"finished:  {key} {float(trainer.callback_metrics[key]):.2f} dB"

@@ -121,3 +121,10 @@ class Sheet:
 def moment_title(epoch: int, psnr: float | None) -> str:
     """When in the training: ``epoch 30 · 28.31 dB``."""
     return f"epoch {epoch}" + ("" if psnr is None else f" · {psnr:.2f} dB")
+
+
+def with_note(pixels: npt.NDArray[np.uint8], note: str) -> npt.NDArray[np.uint8]:
+    """A picture (H, W, 3) with a line above it: (H + 30, W, 3)."""
+    sheet = Sheet(pixels.shape[1], TITLE_HEIGHT)
+    sheet.words(note, MARGIN, 8)
+    return np.vstack([sheet.pixels(), pixels])

@@ -18,7 +18,7 @@ _FOOT = 22
 
 
 def draw_film_picture(
-    sample: CanvasSample, reconstruction: npt.NDArray[np.float32], *, epoch: int, psnr: float | None
+    sample: CanvasSample, reconstruction: npt.NDArray[np.float32], *, epoch: int, psnr: float | None, note: str = ""
 ) -> npt.NDArray[np.uint8]:
     """Draw reconstruction, total and sampled maps of a layer at one moment, in the colours of all other moments.
 
@@ -27,6 +27,7 @@ def draw_film_picture(
         reconstruction: (H, W, 3) in [0, 1].
         epoch: For the title.
         psnr: Of the reconstruction, in dB, for the title.
+        note: For the title.
 
     Returns:
         An image (height, 960, 3), of the same shape for every moment.
@@ -37,7 +38,8 @@ def draw_film_picture(
     width = (_WIDTH - _LEFT - 3 * MARGIN - (columns - 1) * _GAP) / columns
     body = max(rows * (width * aspect + _GAP), 2 * (_LEFT * aspect + TITLE_HEIGHT))
     sheet = Sheet(_WIDTH, 2 * round((_HEADING + body + _FOOT + MARGIN) / 2))
-    sheet.words(f"{sample.layer} · {moment_title(epoch, psnr)}", MARGIN, 10, size=20, bold=True)
+    title = f"{sample.layer} · {moment_title(epoch, psnr)}" + (f" · {note}" if note else "")
+    sheet.words(title, MARGIN, 10, size=20, bold=True)
     height = min(_LEFT * aspect, body / 2 - TITLE_HEIGHT)
     left = MARGIN + (_LEFT - height / aspect) / 2
     below = _HEADING + body / 2
