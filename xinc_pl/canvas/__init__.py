@@ -3,10 +3,11 @@
 from xinc_pl.canvas.canvas import Canvas, dissect
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layer_canvas import LayerCanvas
-from xinc_pl.canvas.linear import input_by_pixel
-from xinc_pl.canvas.rest import as_image
-from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, MapGroup, contribution_rule
-from xinc_pl.canvas.statistics import LayerStatistics
+from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.recording.replay import as_image
+from xinc_pl.canvas.rules.linear import input_by_pixel
+from xinc_pl.canvas.rules.rule import CONVENTIONS, ContributionRule, Convention, contribution_rule
+from xinc_pl.canvas.statistics.results import LayerStatistics
 from xinc_pl.canvas.video import stream_change, stream_statistics
 
 __all__ = [

@@ -8,17 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import xinc_pl.canvas.convolution
-import xinc_pl.canvas.linear  # noqa: F401 - both register their rules
-from xinc_pl.canvas.backends import BackendName, select_backend
-from xinc_pl.canvas.chain import read_chain
-from xinc_pl.canvas.effect import effects
+import xinc_pl.canvas.rules.convolution
+import xinc_pl.canvas.rules.linear  # noqa: F401 - both register their rules
+from xinc_pl.canvas.backends.backend import BackendName
+from xinc_pl.canvas.backends.select import select_backend
+from xinc_pl.canvas.effect.find import effects
+from xinc_pl.canvas.effect.removal import Removal
 from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.folding import folded
 from xinc_pl.canvas.layer_canvas import LayerCanvas
-from xinc_pl.canvas.recording import Call, record, uncompiled, undisturbed
-from xinc_pl.canvas.removal import Removal
-from xinc_pl.canvas.rules import CONVENTIONS, MAX_COMPLETENESS_ERROR, ContributionRule, Convention, rule_for
+from xinc_pl.canvas.layers.chain import read_chain
+from xinc_pl.canvas.layers.folding import folded
+from xinc_pl.canvas.recording.call import Call
+from xinc_pl.canvas.recording.record import record, uncompiled
+from xinc_pl.canvas.recording.undisturbed import undisturbed
+from xinc_pl.canvas.rules.rule import CONVENTIONS, MAX_COMPLETENESS_ERROR, ContributionRule, Convention, rule_for
 
 
 class Canvas(Mapping[str, LayerCanvas]):

@@ -6,11 +6,12 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from xinc_pl.canvas.recording import undisturbed
-from xinc_pl.canvas.rules import ContributionRule, MapGroup
-from xinc_pl.canvas.statistics import LayerStatistics
-from xinc_pl.canvas.streaming import Partitions, stream_layers
-from xinc_pl.canvas.workers import in_threads
+from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.maps.threads import in_threads
+from xinc_pl.canvas.recording.undisturbed import undisturbed
+from xinc_pl.canvas.rules.rule import ContributionRule
+from xinc_pl.canvas.statistics.results import LayerStatistics
+from xinc_pl.canvas.statistics.streaming import Partitions, stream_layers
 
 _PARTS_AHEAD = 8
 """So many parts of maps are made before the first of them is handed out, where several threads make them."""
