@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xinc_pl.canvas.effect.effect import EffectRule, jvp, kernel_directions
+from xinc_pl.canvas.effect.derivative import jvp
+from xinc_pl.canvas.effect.effect import EffectRule
 from xinc_pl.canvas.effect.responses import fields_of
 from xinc_pl.canvas.layers.layer import Layer
+from xinc_pl.canvas.layers.placement import Placement
 from xinc_pl.canvas.maps.field import Field
 from xinc_pl.canvas.maps.group import MapGroup
-from xinc_pl.canvas.recording.replay import Rest
+from xinc_pl.canvas.recording.recording import Recording
 from xinc_pl.canvas.rules.convolution import ConvolutionRule
 
 _ENOUGH = (1, 4, 4, 32)
@@ -31,10 +33,9 @@ class ConvolutionEffect(EffectRule):
 
     takes_threads = True
 
-    def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], rest: Rest) -> None:
-        super().__init__(layer, later, size, rest)
-        self.kernels = ConvolutionRule(layer, later, size, "effect")  # refuses what the formulas do not cover
-        self.neuron_shape = self.kernels.neuron_shape
+    def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, recording: Recording) -> None:
+        super().__init__(layer, later, placement, recording)
+        self.kernels = ConvolutionRule(layer, later, placement, "effect")  # refuses what the formulas do not cover
         self.is_slow = len(later) > 2
         self.stages = (layer, *later)
 
@@ -43,13 +44,9 @@ class ConvolutionEffect(EffectRule):
         """Derivative of each stage's activation, where the recorded frame has put it: (1, C, h, w) each."""
         slopes = []
         for stage in self.stages:
-            before = F.pixel_shuffle(stage.call(stage.input), stage.upscale)
-            slopes.append(jvp(stage.activation, before, torch.ones_like(before)))
+            before = F.pixel_shuffle(stage.output, stage.upscale)
+            slopes.append(jvp(stage.activation, [before], [torch.ones_like(before)]))
         return slopes
-
-    def directions(self, neurons: Tensor) -> Tensor:
-        """x_i * w_io on channel o, without a share of the bias."""
-        return kernel_directions(self.layer, self.preactivation, neurons)
 
     def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
         """One group per channel after the pixel shuffle."""
@@ -69,16 +66,12 @@ class ConvolutionEffect(EffectRule):
 
     def per_output(self, neurons: Tensor) -> Tensor:
         """The tangents, carried to the output."""
-        maps = self.preactivation.new_empty(len(neurons), self.slopes[-1].shape[1], *self.size)
+        maps = self.layer.output.new_empty(len(neurons), self.slopes[-1].shape[1], *self.size)
         channels = self._channel(neurons)
         for channel in channels.unique().tolist():
             chosen = channels == channel
             maps[chosen] = self._carry(neurons[chosen], channel)
         return maps
-
-    def zero_inputs(self) -> Tensor:
-        """Whether x_i is zero everywhere."""
-        return self.kernels.zero_inputs()
 
     def _group_with_field(self, neurons: Tensor, field_of: Callable[[int], Field]) -> MapGroup:
         """Kernels of one channel, whose fields are known by their phase."""

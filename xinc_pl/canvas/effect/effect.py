@@ -1,24 +1,29 @@
-"""What all ways to compute the convention ``effect`` share, and the way that fits any network."""
+"""The third convention: how each output pixel moves, to first order, when a neuron's own term is taken away.
 
-import warnings
+With a layer's output Z = b + sum_i Z_i, and T the rest of the network from there on, a neuron's map is the derivative
+of T at Z in the direction Z_i: M_i(c, p) = (JVP of T at Z in the direction Z_i)(c, p), for each output c. Its magnitude
+is the sum over c of abs(M_i(c, p)). This is linear in Z_i, so that the maps of any neurons add up to one JVP.
+
+T is the recording, replayed; it needs no chain, nor a layer that is called only once. Two frequent cases are much
+quicker than a JVP for each neuron: a product in a network that treats pixels one by one, and a convolution in a chain
+of them.
+"""
+
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from xinc_pl.canvas.errors import DissectionError
+from xinc_pl.canvas.effect.derivative import jvp, jvps
 from xinc_pl.canvas.layers.layer import Layer
+from xinc_pl.canvas.layers.placement import Placement
 from xinc_pl.canvas.maps.group import MapGroup
-from xinc_pl.canvas.recording.replay import Rest, as_image
-from xinc_pl.canvas.rules.convolution import check_supported, kernel_outputs, kernel_shape
-from xinc_pl.canvas.rules.rule import ContributionRule
+from xinc_pl.canvas.recording.image import as_image
+from xinc_pl.canvas.recording.recording import Recording
+from xinc_pl.canvas.recording.replay import Replay
+from xinc_pl.canvas.rules.rule import ContributionRule, Plain
 
-_NUM_CHECKED = 32
-"""Neurons whose maps are added up for the self-check."""
 _BATCHING = 16
 """Convolutions are quicker on batches: maps may take so many times the usual memory."""
 
@@ -29,27 +34,26 @@ class EffectRule(ContributionRule):
     Args:
         layer: The layer as it was recorded.
         later: The layers after it, if they form a chain.
-        size: Height and width of the image.
-        rest: The network from the layer's output on.
+        placement: Where in the image the last layer's pixels lie.
+        recording: The recording.
     """
 
-    def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], rest: Rest) -> None:
-        super().__init__(layer, later, size, "effect")
-        self.rest = rest
-        # Anew: a function that works in place may have overwritten what was recorded.
-        self.preactivation = layer.call(layer.input)
-
-    @abstractmethod
-    def directions(self, neurons: Tensor) -> Tensor:
-        """Z_i: what each neuron adds to the layer's output, in that output's shape behind (n,)."""
+    def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, recording: Recording) -> None:
+        super().__init__(layer, later, placement, "effect")
+        self.points = tuple(use.output for use in layer.uses)
+        self.replay = Replay(recording, self.points)
 
     @abstractmethod
     def per_output(self, neurons: Tensor) -> Tensor:
         """M_i(c, p): (n, C, H, W)."""
 
+    def directions(self, neurons: Tensor) -> tuple[Tensor, ...]:
+        """Z_i: what each neuron adds to what each call of the layer returns, behind (n,)."""
+        return tuple(self.layer.kind.terms(use.operands, neurons) for use in self.layer.uses)
+
     def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
         """One group for all."""
-        yield self.group(neurons, self.preactivation.numel())
+        yield self.group(neurons, sum(point.numel() for point in self.points))
 
     def group(self, neurons: Tensor, values_per_neuron: int) -> MapGroup:
         """Signed maps are sums over the outputs, magnitudes sums of absolute values."""
@@ -60,86 +64,26 @@ class EffectRule(ContributionRule):
             unsigned=lambda part: self.per_output(part).abs().sum(1).float(),
         )
 
-    def output_sum(self) -> Tensor:
-        """The layer's output without its bias."""
-        if self.layer.bias is None:
-            return self.preactivation
-        return self.layer.call(self.layer.input, with_bias=False)
+    def plain(self, neurons: Tensor) -> Plain:
+        """One JVP of the replayed recording for each neuron, along its own term."""
+        outputs = torch.stack([self.derivative(each) for each in neurons.split(1)])
+        return Plain(outputs.sum(1), outputs.abs().sum(1), outputs)
 
-    def completeness_error(self) -> float:
-        """Residual of linearity: the maps of a sample of neurons, added up, against one JVP of the rest.
-
-        Relative to what the absolute maps add up to, for the maps themselves may cancel. Or, if that is larger, how far
-        the rest, replayed, is from what the network returned.
-        """
-        result = self.rest.result
-        replayed = (self.rest(self.preactivation) - result).abs().max() / _positive(result.abs().max())
-        order = torch.randperm(self.num_neurons, generator=torch.Generator().manual_seed(0))
-        sample = order[:_NUM_CHECKED].to(self.device)
-        expected = as_image(jvp(self.rest, self.preactivation, self.directions(sample).sum(0)), self.size)
-        maps, magnitudes = torch.zeros_like(expected), torch.zeros_like(expected)
-        for group in self.groups(sample):
-            for part in group.parts():
-                contributions = self.per_output(part)
-                maps += contributions.sum(0)
-                magnitudes += contributions.abs().sum(0)
-        residual = (maps - expected).abs().max() / _positive(magnitudes.max())
-        return float(torch.stack([replayed, residual]).max())
+    def derivative(self, neurons: Tensor) -> Tensor:
+        """One JVP along the sum of some neurons' terms: (C, H, W)."""
+        along = [direction.sum(0) for direction in self.directions(neurons)]
+        return as_image(jvp(self.replay, self.points, along), self.size)
 
 
 class AnyEffect(EffectRule):
-    """By forward-mode differentiation, whatever the rest of the network does."""
+    """By differentiation along each neuron's term, whatever the rest of the network does."""
 
-    def __init__(self, layer: Layer, size: tuple[int, int], rest: Rest) -> None:
-        super().__init__(layer, (), size, rest)
-        self.is_slow = True
-        if layer.function is F.linear:
-            self.neuron_shape = (layer.weight.shape[1],)
-        else:
-            check_supported(layer)
-            if layer.input.ndim != 4:
-                raise DissectionError(f"the convolution {layer.name} received no batch; give it one, of one image")
-            self.neuron_shape = kernel_shape(layer)
+    is_slow = True
 
-    def directions(self, neurons: Tensor) -> Tensor:
-        """Z_i: o_i w_i. for an input, x_i * w_io on channel o for a kernel."""
-        if self.layer.function is F.linear:
-            inputs = self.layer.input[..., neurons].movedim(-1, 0)
-            return inputs[..., None] * self.layer.weight.T[neurons].reshape(
-                -1, *[1] * (inputs.ndim - 1), len(self.layer.weight)
-            )
-        return kernel_directions(self.layer, self.preactivation, neurons)
+    def __init__(self, layer: Layer, recording: Recording) -> None:
+        super().__init__(layer, (), Placement(recording.size, None, torch.empty(0)), recording)
 
     def per_output(self, neurons: Tensor) -> Tensor:
         """One JVP for each neuron, all at once."""
-        derivative = torch.func.vmap(lambda direction: jvp(self.rest, self.preactivation, direction))
-        tangents: Tensor = derivative(self.directions(neurons))
+        tangents = jvps(self.replay, self.points, self.directions(neurons))
         return torch.stack([as_image(tangent, self.size) for tangent in tangents])
-
-    def zero_inputs(self) -> Tensor:
-        """Whether the neuron's own input is zero everywhere."""
-        if self.layer.function is F.linear:
-            return (self.layer.input.reshape(-1, self.neuron_shape[0]) == 0).all(0)
-        return (self.layer.input == 0).transpose(0, 1).flatten(1).all(1).repeat_interleave(self.neuron_shape[1])
-
-
-def kernel_directions(layer: Layer, output: Tensor, neurons: Tensor) -> Tensor:
-    """x_i * w_io on channel o, zero on the others: (n, B, C_out, h, w)."""
-    target = neurons % kernel_shape(layer)[1]
-    directions = output.new_zeros(len(neurons), *output.shape)
-    places = torch.arange(len(neurons), device=neurons.device)
-    directions[places, :, target] = kernel_outputs(layer, neurons).transpose(0, 1)
-    return directions
-
-
-def jvp(function: Any, at: Tensor, direction: Tensor) -> Tensor:  # noqa: ANN401 - anything that takes a tensor
-    """Derivative of ``function`` at a point along a direction."""
-    # Fused attention has no forward-mode derivative. torch itself uses a part of torch that it warns of.
-    with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
-        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)
-        derivative: Tensor = torch.func.jvp(function, (at,), (direction,))[1]
-    return derivative
-
-
-def _positive(scale: Tensor) -> Tensor:
-    return scale.clamp_min(torch.finfo(scale.dtype).tiny)

@@ -1,81 +1,106 @@
-"""A layer of a chain, as it was recorded, and what stands between it and the next."""
+"""A layer as it was recorded, and what stands between it and the next of a chain."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
 from torch import Tensor
-from torch.nn import functional as F
 
-from xinc_pl.canvas.layers.steps import SPATIAL, Activation, Step, StepKind
+from xinc_pl.canvas.layers.activation import VALUE_STEPS, Activation
+from xinc_pl.canvas.layers.convolution import ConvolutionKind
+from xinc_pl.canvas.layers.kind import LayerKind, Operands
+from xinc_pl.canvas.layers.steps import SPATIAL, Step, StepKind
 from xinc_pl.canvas.recording.call import Function
 
-_CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-_CONVOLUTIONS: Mapping[Function, tuple[str, ...]] = {
-    F.conv1d: _CONVOLUTION,
-    F.conv2d: _CONVOLUTION,
-    F.conv3d: _CONVOLUTION,
-    F.conv_transpose2d: (*_CONVOLUTION[:5], "output_padding", "groups", "dilation"),
-}
-LAYER_FUNCTIONS: dict[Function, tuple[str, ...]] = {F.linear: ("input", "weight", "bias"), **_CONVOLUTIONS}
-"""Functions that are layers, with their parameters. Which of them can be dissected is for the rules to say."""
 
+@dataclass(frozen=True, eq=False)
+class Use:
+    """One call of a layer.
 
-def add_layer_function(function: Function, parameters: tuple[str, ...]) -> None:
-    """Take calls of ``function`` for layers.
-
-    Args:
-        function: A torch function; its channels are the last axis of what it returns.
-        parameters: Names of its arguments in their order, ``input``, ``weight`` and, if there is one, ``bias`` among
-            them.
+    Attributes:
+        position: Which of the recorded calls it is.
+        operands: What it works on.
+        output: What it returned, before any activation.
     """
-    LAYER_FUNCTIONS[function] = parameters
 
-
-_OF_VALUES = (StepKind.ELEMENTWISE, StepKind.PER_CHANNEL)
+    position: int
+    operands: Operands
+    output: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One layer of the chain, and what stands between it and the next.
+    """A layer: one set of neurons, however often it is called. In a chain, also what stands between it and the next.
 
     Attributes:
         name: As in the canvas.
-        function: The torch function that it is a call of.
-        options: The function's further arguments by name: stride, padding, ...
-        input: What it received.
-        weight: Its weight.
-        bias: Its bias, if any.
-        output: What it returned, before any activation.
-        steps: What happened to its output.
-        received: The result: what the next layer received, or the network's output.
+        kind: What is particular to its kind.
+        uses: Its calls, in their order. A layer of a chain has one.
+        steps: In a chain, what happened to its output.
+        received: The result: what the next layer of the chain received, or the network's output.
     """
 
     name: str
-    function: Function
-    options: Mapping[str, Any]
-    input: Tensor
-    weight: Tensor
-    bias: Tensor | None
-    output: Tensor
-    steps: tuple[Step, ...]
-    received: Tensor
+    kind: LayerKind
+    uses: tuple[Use, ...]
+    steps: tuple[Step, ...] = ()
+    received: Tensor | None = None
+
+    @property
+    def operands(self) -> Operands:
+        """What its first call works on."""
+        return self.uses[0].operands
+
+    @property
+    def function(self) -> Function:
+        """The torch function that it is a call of."""
+        return self.operands.function
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The function's further arguments by name: stride, padding, ..."""
+        return self.operands.options
+
+    @property
+    def input(self) -> Tensor:
+        """What it received."""
+        return self.operands.input
+
+    @property
+    def weight(self) -> Tensor:
+        """Its weight."""
+        return self.operands.weight
+
+    @property
+    def bias(self) -> Tensor | None:
+        """Its bias, if any."""
+        return self.operands.bias
+
+    @property
+    def output(self) -> Tensor:
+        """What it returned, before any activation."""
+        return self.uses[0].output
+
+    @property
+    def neuron_shape(self) -> tuple[int, ...]:
+        """Numbers of neurons along each axis of a neuron's index."""
+        return self.kind.neuron_shape(self.operands)
 
     @property
     def is_convolution(self) -> bool:
-        """Whether its channels are the second axis, before those of space, and not the last."""
-        return self.function in _CONVOLUTIONS
+        """Whether its channels stand before the axes of space."""
+        return isinstance(self.kind, ConvolutionKind)
 
     @property
     def channel_axis(self) -> int:
         """Axis of its output that counts its channels."""
-        return 1 if self.is_convolution else self.output.ndim - 1
+        return self.kind.channel_axis(self.operands, self.output)
 
     @property
     def activation(self) -> Activation:
         """All steps that change values without looking at their places."""
-        return Activation(tuple(step for step in self.steps if step.kind in _OF_VALUES))
+        return Activation(tuple(step for step in self.steps if step.kind in VALUE_STEPS))
 
     @property
     def stages(self) -> list[Activation | Step]:
@@ -86,9 +111,9 @@ class Layer:
         stages: list[Activation | Step] = []
         for step in self.steps:
             last = stages[-1] if stages else None
-            if step.kind in _OF_VALUES and isinstance(last, Activation):
+            if step.kind in VALUE_STEPS and isinstance(last, Activation):
                 stages[-1] = Activation((*last.steps, step))
-            elif step.kind in _OF_VALUES:
+            elif step.kind in VALUE_STEPS:
                 stages.append(Activation((step,)))
             elif step.kind is StepKind.PIXEL_SHUFFLE and isinstance(last, Activation):
                 stages.insert(-1, step)
@@ -103,7 +128,7 @@ class Layer:
         return reduce(int.__mul__, factors, 1)
 
     def call(self, values: Tensor, with_bias: bool = True) -> Tensor:
-        """What the layer returns for an input."""
+        """What a layer that is a plain call of its function returns for an input."""
         bias = self.bias if with_bias else None
         result: Tensor = self.function(values, self.weight, bias, **self.options)
         return result
@@ -111,3 +136,17 @@ class Layer:
     def replay(self, output: Tensor) -> Tensor:
         """What the next layer would have received, had this one returned ``output``."""
         return reduce(lambda values, step: step(values), self.steps, output)
+
+    def with_weight(self, weight: Tensor, bias: Tensor | None, steps: tuple[Step, ...]) -> "Layer":
+        """The layer with another weight and bias, and less behind it."""
+        (use,) = self.uses
+        operands = replace(use.operands, weight=weight, bias=bias)
+        output = self.kind.weighted(operands, weight.new_ones(()).expand(self.num_neurons))
+        if (added := self.kind.bias_term(operands, output)) is not None:
+            output = output + added
+        return replace(self, uses=(replace(use, operands=operands, output=output),), steps=steps)
+
+    @property
+    def num_neurons(self) -> int:
+        """How many neurons it has."""
+        return reduce(int.__mul__, self.neuron_shape, 1)

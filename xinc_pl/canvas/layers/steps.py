@@ -1,9 +1,9 @@
 """What stands between two layers: recorded calls that can be replayed on other values."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum, auto
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,14 +11,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xinc_pl.canvas.recording.call import Call, Function
+from xinc_pl.canvas.recording.replay import replayed
 
 _PIXEL_SHUFFLE: Mapping[Function, tuple[str, ...]] = {F.pixel_shuffle: ("input", "upscale_factor")}
 
 _MOVES = frozenset(
     {
-        "T", "channel_shuffle", "contiguous", "expand", "expand_as", "flatten", "mT", "moveaxis", "movedim", "permute",
-        "pixel_unshuffle", "ravel", "reshape", "reshape_as", "squeeze", "swapaxes", "swapdims", "t", "transpose",
-        "unflatten", "unsqueeze", "view", "view_as",
+        "T", "__getitem__", "broadcast_to", "channel_shuffle", "contiguous", "diagonal", "expand", "expand_as",
+        "flatten", "flip", "fliplr", "flipud", "gather", "index_select", "mT", "moveaxis", "movedim", "narrow",
+        "permute", "pixel_unshuffle", "ravel", "repeat", "reshape", "reshape_as", "roll", "rot90", "select", "squeeze",
+        "swapaxes", "swapdims", "t", "take_along_dim", "tile", "transpose", "unflatten", "unsqueeze", "view",
+        "view_as",
     }
 )  # fmt: skip
 
@@ -38,7 +41,7 @@ class StepKind(Enum):
     RESAMPLING = auto()
     """Interpolates every channel at other pixels."""
     MOVE = auto()
-    """Nothing, or gives the tensor another shape or order."""
+    """Nothing, or gives the tensor another shape or order, or takes a part of it."""
     OTHER = auto()
 
 
@@ -55,31 +58,16 @@ class Step:
 
     calls: tuple[Call, ...]
     data: Tensor
-
-    @classmethod
-    def of(cls, calls: Sequence[Call], data: Tensor) -> "Step":
-        """The step that ``calls``, in their order, are. Other tensors, such as a learned slope, are copied."""
-        step = cls(tuple(calls), data)
-        return step.with_parameters(lambda parameter: parameter.detach().clone())
+    result: Tensor
 
     def __call__(self, values: Tensor) -> Tensor:
         """Replay the calls with ``values`` in the place of the data."""
-        replayed, result = {id(self.data): values}, values
-        for call in self.calls:
-            call = _with_tensors(call, lambda tensor: replayed.get(id(tensor), tensor))
-            result = call.function(*call.args, **call.kwargs)
-            replayed[id(call.outputs[0])] = result
-        return result
+        return replayed(self.result, self.calls, {id(self.data): values})
 
     @property
     def call(self) -> Call:
         """The last call, which made the step's result."""
         return self.calls[-1]
-
-    @property
-    def result(self) -> Tensor:
-        """What the step returned."""
-        return self.call.outputs[0]
 
     @cached_property
     def kind(self) -> StepKind:
@@ -91,7 +79,7 @@ class Step:
                 return StepKind.RESAMPLING
             if self.call.function in _DROPOUTS and bind(self.call, _DROPOUT).get("training") is False:
                 return StepKind.MOVE
-            if self.call.name in _MOVES and self.data.numel() == self.result.numel():
+            if self.call.name in _MOVES and not any(each.is_floating_point() for each in self._parameters()):
                 return StepKind.MOVE
         if self.data.shape == self.result.shape:
             if all(parameter.numel() == 1 for parameter in self._parameters()) and _is_elementwise(self):
@@ -127,13 +115,13 @@ class Step:
             return parameter if parameter.numel() == 1 else parameter.flatten()[channel : channel + 1]
 
         step = self.with_parameters(sliced)
-        return _ChannelStep(step.calls, step.data)
+        return _ChannelStep(step.calls, step.data, step.result)
 
     def with_parameters(self, change: Callable[[Tensor], Tensor]) -> "Step":
         """The same step with all tensors changed that do not come from its data."""
         own = self._own_tensors()
-        calls = (_with_tensors(call, lambda one: one if id(one) in own else change(one)) for call in self.calls)
-        return type(self)(tuple(calls), self.data)
+        calls = (call.with_tensors(lambda one: one if id(one) in own else change(one)) for call in self.calls)
+        return type(self)(tuple(calls), self.data, self.result)
 
     def _parameters(self) -> Iterator[Tensor]:
         own = self._own_tensors()
@@ -154,116 +142,55 @@ class _ChannelStep(Step):
         return super().__call__(values.unsqueeze(1)).squeeze(1)
 
 
-@dataclass(frozen=True)
-class Activation:
-    """What happens to each value between two places: elementwise steps, one after the other.
-
-    Steps with parameters per channel are applied by ``of_channel``. Called on values that belong to no one channel, as
-    those of a map in a later layer, the activation is the mean over its channels.
-    """
-
-    steps: tuple[Step, ...] = ()
-
-    def __call__(self, values: Tensor) -> Tensor:
-        """Apply all steps to values of any shape. May overwrite ``values``."""
-        if self.num_channels == 1:
-            steps = [step.of_channel(0) if step.kind is StepKind.PER_CHANNEL else step for step in self.steps]
-            return reduce(lambda result, step: step(result), steps, values)
-        channels = range(self.num_channels)
-        total = sum(self.of_channel(channel, len(channels))(values.clone()) for channel in channels)
-        return torch.as_tensor(total / len(channels))
-
-    @cached_property
-    def num_channels(self) -> int:
-        """How many channels it tells apart."""
-        return max((step.num_channels for step in self.steps if step.kind is StepKind.PER_CHANNEL), default=1)
-
-    def of_channel(self, channel: int, num_channels: int) -> "Activation":
-        """The activation of one of a layer's ``num_channels`` channels; a pixel shuffle joins neighbouring ones."""
-        return Activation(
-            tuple(
-                step.of_channel(channel * step.num_channels // num_channels)
-                if step.kind is StepKind.PER_CHANNEL
-                else step
-                for step in self.steps
-            )
-        )
-
-    def at_zero(self, like: Tensor) -> float:
-        """The value that it gives to zero."""
-        return float(self(torch.zeros(1, dtype=like.dtype, device=like.device)))
-
-
 def bind(call: Call, parameters: tuple[str, ...]) -> dict[str, Any]:
     """Arguments of a call by name; those left out are missing."""
     return dict(zip(parameters, call.args, strict=False)) | call.kwargs
 
 
-def keep_places(steps: Sequence[Step], image: bool) -> bool:
-    """Whether moves among the steps cancel, so that every value is where it was, up to a step that looks at places.
-
-    Args:
-        steps: What follows a layer.
-        image: Whether the layer returned an image (1, C, H, W), and not pixels by channels (..., C).
-    """
-    run: list[Step] = []
-    for step in steps:
-        if step.kind is StepKind.MOVE:
-            run.append(step)
-        elif step.kind in SPATIAL:
-            if not _cancel(run, image):
-                return False
-            run = []
-    return _cancel(run, image)
-
-
-def _cancel(moves: Sequence[Step], image: bool) -> bool:
-    if all(move.call.name == "contiguous" for move in moves):
-        return True
-    before, after = moves[0].data.shape, moves[-1].result.shape
-    if (before != after) if image else (before[-1:] != after[-1:]):
-        return False
-    places = torch.arange(before.numel())
-    moved = reduce(lambda values, move: move(values), moves, places.view(before))
-    return torch.equal(moved.flatten(), places)
-
-
-def _with_tensors(call: Call, change: Callable[[Tensor], Tensor]) -> Call:
-    """The call with all tensors among its arguments changed."""
-
-    def changed(argument: Any) -> Any:  # noqa: ANN401 - any argument of a function
-        if isinstance(argument, Tensor):
-            return change(argument)
-        if type(argument) in (tuple, list):
-            return type(argument)(map(changed, argument))
-        return argument
-
-    kwargs = {key: changed(argument) for key, argument in call.kwargs.items()}
-    return replace(call, args=tuple(map(changed, call.args)), kwargs=kwargs)
-
-
 def _is_elementwise(step: Step) -> bool:
-    """Whether each value after the step depends on the one before it alone, and not on its place."""
+    """Whether each value after the step depends on the one before it alone, and not on its place.
+
+    Several probes say so, each independently: other places, other values in either half, other extremes, and a part
+    that is constant. What stays as it was must come out as it did, to the bit.
+    """
     shape = [min(max(side, 2), 5) for side in step.data.shape]
     generator = torch.Generator().manual_seed(0)
-    values = torch.randn(shape, generator=generator)
-    order = torch.randperm(values.numel(), generator=generator)
-    half = torch.arange(values.numel()) % 2 == 0
-    permuted = values.flatten()[order].view(shape)
-    changed = torch.where(half.view(shape), values, torch.randn(shape, generator=generator))
     try:
-        # Copies, since the step may work in place.
-        after, permuted_after, changed_after = (
-            step(before.to(step.data, copy=True)).cpu() for before in (values, permuted, changed)
+        return all(
+            _is_elementwise_at(step, torch.randn(shape, generator=generator) * scale, generator) for scale in (1, 30)
         )
     except _REFUSALS:  # the function depends on the tensor's shape
         return False
+
+
+def _is_elementwise_at(step: Step, values: Tensor, generator: torch.Generator) -> bool:
+    order = torch.randperm(values.numel(), generator=generator)
+    after = _on_copy(step, values)
     if after.shape != values.shape:
         return False
     # Vectorised code rounds the last values of a tensor otherwise than those before: close, not equal.
-    return _are_close(after.flatten()[order], permuted_after.flatten()) and torch.allclose(
-        after.flatten()[half], changed_after.flatten()[half], rtol=0, atol=0, equal_nan=True
+    moved = _on_copy(step, values.flatten()[order].view(values.shape))
+    return _are_close(after.flatten()[order], moved.flatten()) and all(
+        torch.equal(after.nan_to_num()[kept], _on_copy(step, changed).nan_to_num()[kept])
+        for changed, kept in _changed(values, generator)
     )
+
+
+def _changed(values: Tensor, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Values some of which are others, and which of them are not."""
+    half = (torch.arange(values.numel()) % 2 == 0).view(values.shape)
+    for kept in (half, ~half):
+        yield torch.where(kept, values, torch.randn(values.shape, generator=generator)), kept
+        yield torch.where(kept, values, values.flatten()[0]), kept
+    for extreme in (values.argmax(), values.argmin()):
+        kept = (torch.arange(values.numel()) != extreme).view(values.shape)
+        for factor in (100, -100, 0):
+            yield torch.where(kept, values, values * factor), kept
+
+
+def _on_copy(step: Step, values: Tensor) -> Tensor:
+    """What a step, which may work in place, makes of values."""
+    return step(values.to(step.data, copy=True)).cpu()
 
 
 def _acts_by_channel(step: Step, axis: int) -> bool:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock, RLock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -12,9 +14,25 @@ from torch import nn
 def undisturbed(network: nn.Module | None = None) -> Iterator[None]:
     """Evaluation mode, no gradients, no autocast, full float32 precision: and everything back as it was after.
 
-    Restores each module's mode, the random state of torch, and the TF32 switches, also after an exception.
+    Restores each module's mode, the random state of torch, and the TF32 switches, also after an exception. Several
+    threads may ask for one network; they have it one after the other.
     """
     network = nn.Module() if network is None else network
+    with _lock_of(network), _left_alone(network):
+        yield
+
+
+_LOCKS: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
+_NEW_LOCK = Lock()
+
+
+def _lock_of(network: nn.Module) -> Any:  # noqa: ANN401 - RLock is a function
+    with _NEW_LOCK:
+        return _LOCKS.setdefault(network, RLock())
+
+
+@contextmanager
+def _left_alone(network: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in network.modules()]
     devices = sorted({parameter.device.index for parameter in network.parameters() if parameter.device.type == "cuda"})
     with (

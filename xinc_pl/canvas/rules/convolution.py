@@ -9,9 +9,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xinc_pl.canvas.errors import DissectionError
+from xinc_pl.canvas.layers.activation import Activation
+from xinc_pl.canvas.layers.convolution import kernel_outputs
 from xinc_pl.canvas.layers.layer import Layer
-from xinc_pl.canvas.layers.steps import SPATIAL, Activation, Step, StepKind
-from xinc_pl.canvas.maps.group import CHUNK_VALUES, MapGroup
+from xinc_pl.canvas.layers.placement import Placement
+from xinc_pl.canvas.layers.steps import SPATIAL, Step, StepKind
+from xinc_pl.canvas.maps.group import MapGroup
 from xinc_pl.canvas.rules.operators import (
     AxisOperator,
     AxisStep,
@@ -22,11 +25,10 @@ from xinc_pl.canvas.rules.operators import (
     stuffed,
     transposed_mean,
 )
-from xinc_pl.canvas.rules.rule import ContributionRule, Convention, contribution_rule
+from xinc_pl.canvas.rules.plain import plain_map
+from xinc_pl.canvas.rules.rule import ContributionRule, Convention, Plain
 
 
-@contribution_rule(F.conv2d)
-@contribution_rule(F.conv_transpose2d)
 class ConvolutionRule(ContributionRule):
     """Z_io = x_i * w_io + b_o / C_in, carried to the image (Eq. 3 to 5).
 
@@ -45,8 +47,8 @@ class ConvolutionRule(ContributionRule):
 
     takes_threads = True
 
-    def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention) -> None:
-        super().__init__(layer, later, size, convention)
+    def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, convention: Convention) -> None:
+        super().__init__(layer, later, placement, convention)
         for each in (layer, *later):
             check_supported(each)
         if layer.input.ndim != 4 or len(layer.input) != 1:
@@ -54,13 +56,13 @@ class ConvolutionRule(ContributionRule):
                 f"the layer {layer.name} received a tensor of shape {tuple(layer.input.shape)}; convolutions are "
                 "dissected one frame at a time, with a batch of one"
             )
-        reached = _image_size_after(self.layers[-1])
-        if reached != tuple(size):
+        self.reached = _image_size_after(self.layers[-1])
+        height, width = self.size
+        if placement.pixels is None and self.reached != self.size:
             raise DissectionError(
-                f"the output of {layer.name} reaches {reached[0]}x{reached[1]} pixels, but the size is "
-                f"{size[0]}x{size[1]}"
+                f"the output of {layer.name} reaches {self.reached[0]}x{self.reached[1]} pixels, but the size is "
+                f"{height}x{width}"
             )
-        self.neuron_shape = kernel_shape(layer)
         self.grid = (layer.output.shape[-2], layer.output.shape[-1])
         stages = layer.stages
         # A pixel shuffle that comes first only spreads the results of the activation after it.
@@ -101,25 +103,18 @@ class ConvolutionRule(ContributionRule):
         maps[torch.arange(len(neurons)), neurons % self.neuron_shape[1]] = group.spread(group.signed(neurons)).to(maps)
         return maps
 
-    def output_sum(self) -> Tensor:
-        """sum_i Z_io for every o, kernel by kernel."""
-        outputs = self.neuron_shape[1]
-        total = self.layer.weight.new_zeros(outputs, *self.grid, dtype=torch.float64)
-        num_kernels = max(CHUNK_VALUES // (self.grid[0] * self.grid[1]), 1)
-        for part in self.all_neurons().split(num_kernels):
-            total.index_add_(0, part % outputs, self.kernel_outputs(part).double())
-        return total[None].to(self.layer.weight.dtype)
-
-    def zero_inputs(self) -> Tensor:
-        """Whether x_i is zero everywhere."""
-        return (self.layer.input[0] == 0).flatten(1).all(1).repeat_interleave(self.neuron_shape[1])
+    def plain(self, neurons: Tensor) -> Plain:
+        """Repeat, re-arrange, mask, and box means: as the text has it, kernel by kernel."""
+        maps = [plain_map(self.layer, self.later, neuron).flatten() for neuron in neurons.tolist()]
+        placed = self.placement.placed(torch.stack(maps))
+        return Plain(placed, placed.abs())
 
     def kernel_outputs(self, neurons: Tensor, with_bias: bool = True) -> Tensor:
         """Z of kernels ``neurons``: (n, h, w)."""
         bias = self.layer.bias if with_bias else None
         if bias is not None:
             bias = bias[neurons % self.neuron_shape[1]] / self.neuron_shape[0]
-        return kernel_outputs(self.layer, neurons, bias)[0]
+        return kernel_outputs(self.layer.operands, neurons, bias)[0]
 
     def _group(self, neurons: Tensor, phase: int) -> MapGroup:
         """Kernels of one pixel-shuffle phase."""
@@ -132,7 +127,14 @@ class ConvolutionRule(ContributionRule):
         def maps(part: Tensor) -> Tensor:
             return self._carry(self.kernel_outputs(part), stages).float()
 
-        return MapGroup(neurons, maps, max(*sizes, self.grid[0] * self.grid[1]), rows.classes, columns.classes)
+        group = MapGroup(neurons, maps, max(*sizes, self.grid[0] * self.grid[1]), rows.classes, columns.classes)
+        if self.placement.pixels is None:
+            return group
+        return MapGroup(
+            neurons,
+            lambda part: self.placement.placed(group.spread(maps(part)).flatten(1)),
+            max(group.values_per_neuron, self.size[0] * self.size[1]),
+        )
 
     def _carry(self, values: Tensor, stages: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
         """Kernel outputs (n, h, w) to the classes of the image's values (n, R, C)."""
@@ -222,29 +224,6 @@ def _image_size_after(layer: Layer) -> tuple[int, int]:
     spatial = [step.result for step in layer.steps if step.kind in SPATIAL]
     height, width = (spatial[-1] if spatial else layer.output).shape[-2:]
     return height, width
-
-
-def kernel_shape(layer: Layer) -> tuple[int, int]:
-    """Input and output channels of a convolution."""
-    first, second = layer.weight.shape[:2]
-    return (first, second) if layer.function is F.conv_transpose2d else (second, first)
-
-
-def kernel_weights(layer: Layer, neurons: Tensor) -> Tensor:
-    """Weights of kernels ``neurons`` (n,): (n, 1, k, k)."""
-    num_outputs = kernel_shape(layer)[1]
-    channel, output = neurons // num_outputs, neurons % num_outputs
-    if layer.function is F.conv_transpose2d:
-        return layer.weight[channel, output][:, None]
-    return layer.weight[output, channel][:, None]
-
-
-def kernel_outputs(layer: Layer, neurons: Tensor, bias: Tensor | None = None) -> Tensor:
-    """What kernels ``neurons`` (n,) make of their input channels, plus ``bias`` (n,): (B, n, h, w)."""
-    channel = neurons // kernel_shape(layer)[1]
-    options = {**layer.options, "groups": len(neurons)}
-    outputs: Tensor = layer.function(layer.input[:, channel], kernel_weights(layer, neurons), bias, **options)
-    return outputs
 
 
 def check_supported(layer: Layer) -> None:

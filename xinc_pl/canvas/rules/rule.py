@@ -2,24 +2,34 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from xinc_pl.canvas.backends.backend import Backend
+from xinc_pl.canvas.backends import Backend
 from xinc_pl.canvas.backends.torch_backend import TORCH
-from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.layers.layer import Layer, add_layer_function
+from xinc_pl.canvas.layers.layer import Layer
+from xinc_pl.canvas.layers.placement import Placement
 from xinc_pl.canvas.maps.group import MapGroup
-from xinc_pl.canvas.recording.call import Function
 
 Convention = Literal["paper", "released", "effect"]
 CONVENTIONS: tuple[Convention, ...] = ("paper", "released", "effect")
 
-MAX_COMPLETENESS_ERROR = 1e-4
-"""What the self-check allows, relative, in float32."""
+
+class Plain(NamedTuple):
+    """Maps of some neurons by their formula as it stands.
+
+    Attributes:
+        maps: Signed, (n, H, W).
+        magnitudes: (n, H, W).
+        per_output: (n, outputs, H, W); None where the layer's outputs are no pixels' channels.
+    """
+
+    maps: Tensor
+    magnitudes: Tensor
+    per_output: Tensor | None = None
 
 
 class ContributionRule(ABC):
@@ -28,7 +38,7 @@ class ContributionRule(ABC):
     Args:
         layer: The layer as it was recorded.
         later: The layers after it, up to the output.
-        size: Height and width of the image.
+        placement: Where in the image the last layer's pixels lie.
         convention: Which of the formulas to follow.
 
     Attributes:
@@ -40,14 +50,18 @@ class ContributionRule(ABC):
     backend: Backend = TORCH
     takes_threads = False
     """Whether several threads may make maps at the same time."""
+    known_error: float | None = None
+    """What the self-check of its maps has found."""
     is_slow = False
     """Whether a map costs so much that a large layer is better sampled on a CPU."""
 
-    def __init__(self, layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention) -> None:
+    def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, convention: Convention) -> None:
         self.layer = layer
         self.later = tuple(later)
-        self.size = size
+        self.placement = placement
+        self.size = placement.size
         self.convention = convention
+        self.neuron_shape = layer.neuron_shape
 
     @property
     def num_neurons(self) -> int:
@@ -75,58 +89,22 @@ class ContributionRule(ABC):
             DissectionError: The layer's outputs are no pixels' channels.
         """
 
-    @abstractmethod
-    def output_sum(self) -> Tensor:
-        """Sum over all neurons of what they add to the layer's output, in that output's shape."""
-
-    @abstractmethod
     def zero_inputs(self) -> Tensor:
         """Bool (num_neurons,): whether the neuron's own input is zero everywhere."""
+        return self.layer.kind.zero_inputs(self.layer.operands)
 
-    def completeness_error(self) -> float:
-        """Self-check: largest difference between what all contributions add up to and what was recorded.
+    @property
+    def num_checked(self) -> int:
+        """Of how many neurons the maps are checked."""
+        return 2 if self.is_slow else 8
 
-        Through the layer's activation, over the largest magnitude of what the next layer received.
+    def plain(self, neurons: Tensor) -> Plain:
+        """Maps by the formula as it stands, in double precision: for the self-check.
+
+        It has to share nothing with ``groups``. By default a neuron's map is the sum over the layer's outputs of its
+        term, pixel by pixel (Eq. 1).
         """
-        received = self.layer.received
-        difference = (self.layer.replay(self.output_sum()) - received).abs().max()
-        return float(difference / received.abs().max().clamp_min(torch.finfo(received.dtype).tiny))
-
-
-RuleClass = type[ContributionRule]
-_RULES: dict[Function, RuleClass] = {}
-
-
-def contribution_rule(
-    function: Function, parameters: tuple[str, ...] | None = None
-) -> Callable[[RuleClass], RuleClass]:
-    """Class decorator: dissect layers that are calls of ``function`` by this rule.
-
-    Args:
-        function: A torch function.
-        parameters: Names of its arguments in their order, ``input``, ``weight`` and, if there is one, ``bias`` among
-            them. Needed for functions that were not taken for layers before.
-    """
-
-    def register(rule: RuleClass) -> RuleClass:
-        if parameters is not None:
-            add_layer_function(function, parameters)
-        _RULES[function] = rule
-        return rule
-
-    return register
-
-
-def rule_for(layer: Layer, later: Sequence[Layer], size: tuple[int, int], convention: Convention) -> ContributionRule:
-    """The rule that covers ``layer``.
-
-    Raises:
-        DissectionError: There is none, or the layer has options that its rule does not cover.
-    """
-    if layer.function not in _RULES:
-        known = ", ".join(sorted(function.__name__ for function in _RULES))
-        raise DissectionError(
-            f"the layer {layer.name} is a {layer.function.__name__}, for which there is no contribution rule (there "
-            f"are rules for {known}); add one with @contribution_rule"
-        )
-    return _RULES[layer.function](layer, later, size, convention)
+        kind, operands = self.layer.kind, self.layer.kind.in_double_precision(self.layer.operands)
+        per_output = torch.stack([kind.pixels(operands, term).T for term in kind.terms(operands, neurons)])
+        placed = self.placement.placed(per_output)
+        return Plain(placed.sum(1), placed.sum(1).abs(), placed)
