@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layers.layer import Layer
-from xinc_pl.canvas.layers.placement import keep_places, moves_cancel
+from xinc_pl.canvas.layers.placement import channel_axis_at, keep_places, moves_cancel
 from xinc_pl.canvas.layers.steps import SPATIAL, Step, StepKind
 from xinc_pl.canvas.recording.call import Call, InPlace
 from xinc_pl.canvas.recording.recording import Recording
@@ -119,9 +119,9 @@ class _Walk:
 
     def check_steps(self, layer: Layer, after: str) -> None:
         """Refuse steps that take other axes for channels or space than the layer that they follow."""
-        for step in layer.steps:
+        for index, step in enumerate(layer.steps):
             spatial = step.kind in SPATIAL and not layer.is_convolution
-            other_axis = step.kind is StepKind.PER_CHANNEL and step.channel_axis != layer.channel_axis
+            other_axis = step.kind is StepKind.PER_CHANNEL and step.channel_axis != channel_axis_at(layer, index)
             if spatial or other_axis:
                 raise self._broken(layer.uses[0].position, after, _MIXES, step.call.name)
 

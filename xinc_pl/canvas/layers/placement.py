@@ -69,6 +69,19 @@ def keep_places(layer: Layer, following: Layer) -> bool:
     return arranged.shape[-1] == num_outputs and torch.equal(arranged.flatten(), torch.arange(values.numel()))
 
 
+def channel_axis_at(layer: Layer, index: int) -> int | None:
+    """Which axis of what a step receives counts the layer's channels; None if there is no such axis."""
+    if layer.is_convolution:
+        return layer.channel_axis
+    numbers, num_channels = _numbered(layer, layer.output)
+    channels = _moved(numbers, layer.steps[:index]) % num_channels
+    for axis in range(channels.ndim):
+        along = torch.arange(num_channels).view([-1 if other == axis else 1 for other in range(channels.ndim)])
+        if channels.shape[axis] == num_channels and torch.equal(channels, along.expand(channels.shape)):
+            return axis
+    return None
+
+
 def _numbered(layer: Layer, values: Tensor) -> tuple[Tensor, int]:
     """A tensor of the same shape that numbers its values, pixel by pixel and channel by channel; and how many channels.
 

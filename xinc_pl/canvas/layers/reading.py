@@ -62,7 +62,7 @@ def read(recording: Recording, kinds: Sequence[LayerKind] = KINDS) -> Reading:
         origins.add(call, position in uses)
     layers = tuple(_grouped(recording, uses))
     ways = _Ways(recording)
-    _check_nothing_is_cut_off(recording, layers, ways)
+    _check_nothing_is_cut_off(recording, layers)
     skipped = {_unnamed(recording.calls[at]): reason for at, reason in unknown.items() if ways.lead_to_image(at)}
     leading = []
     for layer in layers:
@@ -151,16 +151,19 @@ class _Ways:
         return None
 
 
-def _check_nothing_is_cut_off(recording: Recording, layers: Sequence[Layer], ways: _Ways) -> None:
+def _check_nothing_is_cut_off(recording: Recording, layers: Sequence[Layer]) -> None:
     """Refuse a layer that leads to nothing that was returned: something unrecorded hides its way."""
-    returned = {id(recording.output), *map(id, recording.returned), *(id(tensor) for tensor, _ in recording.numbers)}
-    seen = set(returned)
+    if not any(output is recording.output for call in recording.calls for output in call.outputs):
+        raise DissectionError(f"what the output received comes from no recorded torch function: {HIDDEN}")
+    seen = {id(recording.output), *map(id, recording.returned), *(id(tensor) for tensor, _ in recording.numbers)}
     for call in reversed(recording.calls):
         if any(id(tensor) in seen for tensor in call.outputs):
             seen.update(map(id, call.tensors()))
-    for layer in layers:
+    for index, layer in enumerate(layers):
         if not any(id(use.output) in seen for use in layer.uses):
-            raise DissectionError(f"nothing that was recorded leads from {layer.name} to the output: {HIDDEN}")
+            later = [each.name for each in layers[index + 1 :] if id(each.output) in seen]
+            ways = f"{later[0]} or to " if later else ""
+            raise DissectionError(f"nothing that was recorded leads from {layer.name} to {ways}the output: {HIDDEN}")
     if not layers:
         raise DissectionError(f"the output depends on no layer that can be dissected: {HIDDEN}")
 
@@ -204,14 +207,11 @@ def _grouped(recording: Recording, uses: Mapping[int, tuple[LayerKind, Use]]) ->
         path = calls[position].module
         siblings = [other for other in uses if calls[other].module == path and other != position]
         same = [other for other in siblings if uses[other][0] is kind and _same(uses[other][1].operands, use.operands)]
-        shared = [
-            other for other in uses if uses[other][0] is kind and uses[other][1].operands.weight is use.operands.weight
-        ]
         if path and (not siblings or same):
             name = recording.names.get(path, path)
         else:  # a module that calls several layers itself
             name = f"{path}.layer_{number}" if path else f"layer_{number}"
-        own = sorted({position, *same, *shared} - done)
+        own = sorted({position, *same} - done)
         done.update(own)
         while name in names:
             name = f"{name}.layer_{number}"

@@ -48,9 +48,10 @@ class Call:
         """Call again, with other tensors for the recorded ones, and return what stands for the outputs."""
         return tuple(tensors_in(self.function(*mapped(self.args, change), **mapped(self.kwargs, change))))
 
-    def with_tensors(self, change: Callable[[Tensor], Tensor]) -> "Call":
-        """The same call of other tensors."""
-        return Call(self.function, mapped(self.args, change), mapped(self.kwargs, change), self.outputs, self.module)
+    def with_tensors(self, change: Callable[[Tensor], Tensor], outputs: bool = False) -> "Call":
+        """The same call of other tensors; with others as its results, too, if ``outputs``."""
+        results = tuple(map(change, self.outputs)) if outputs else self.outputs
+        return Call(self.function, mapped(self.args, change), mapped(self.kwargs, change), results, self.module)
 
 
 def name_of(function: Function) -> str:

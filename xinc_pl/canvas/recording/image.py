@@ -91,6 +91,10 @@ def as_image(output: Tensor, size: tuple[int, int]) -> Tensor:
         return output.reshape(-1, num_channels).T.reshape(num_channels, height, width)
     if sides in (own + wanted, own + pixels):
         return output.reshape(num_channels, height, width)
+    if output.ndim == 4 and output.shape[0] > 1 and output.shape[2:] == (height, width):
+        raise DissectionError(
+            f"the network returns {output.shape[0]} images; it is dissected one frame at a time, with a batch of one"
+        )
     turned = [side for side in (width, height) if side > 1]
     if height != width and (sides[-2:] == turned or sides[:2] == turned):
         raise DissectionError(

@@ -48,8 +48,9 @@ class Recorder(TorchFunctionMode):
     def know(self, tensors: Iterator[Tensor]) -> None:
         """Remember which tensors share their memory."""
         for tensor in tensors:
-            if tensor.layout is torch.strided and not functorch.is_functorch_wrapped_tensor(tensor):
-                sharing = self._sharing.setdefault(tensor.untyped_storage().data_ptr(), [])
+            memory = memory_of(tensor)
+            if memory is not None:
+                sharing = self._sharing.setdefault(memory, [])
                 if not any(other is tensor for other in sharing):
                     sharing.append(tensor)
 
@@ -95,9 +96,12 @@ class Recorder(TorchFunctionMode):
 
         Everything recorded so far gets to hold what was in the memory before.
         """
-        if functorch.is_functorch_wrapped_tensor(target):
-            raise DissectionError(f"{name_of(func)!r} changes a tensor in place within vmap, which cannot be followed")
-        sharing = self._sharing[target.untyped_storage().data_ptr()]
+        memory = memory_of(target)
+        if memory is None:
+            raise DissectionError(
+                f"{name_of(func)!r} changes a tensor in place within vmap or a compiled part, where nobody can follow"
+            )
+        sharing = self._sharing[memory]
         base = max(sharing, key=Tensor.numel)
         if not base.is_contiguous() or not all(_lies_within(each, base) for each in sharing):
             raise DissectionError(
@@ -113,12 +117,7 @@ class Recorder(TorchFunctionMode):
         def was(tensor: Tensor) -> Tensor:
             return before.get(id(tensor), tensor)
 
-        self.calls = [
-            Call(
-                call.function, mapped(call.args, was), mapped(call.kwargs, was), mapped(call.outputs, was), call.module
-            )
-            for call in self.calls
-        ]
+        self.calls = [call.with_tensors(was, outputs=True) for call in self.calls]
         self.numbers = [(was(tensor), name) for tensor, name in self.numbers]
         own_args, own_kwargs = list(args), dict(kwargs)
         (own_args if isinstance(place, int) else own_kwargs)[place] = None  # type: ignore[index]
@@ -134,6 +133,16 @@ class Recorder(TorchFunctionMode):
         arguments = mapped(tuple(own_args), was)
         self.calls.append(Call(function, (held, *arguments), mapped(own_kwargs, was), outputs, self.modules[-1]))
         return result
+
+
+def memory_of(tensor: Tensor) -> int | None:
+    """What tensors that share their memory have in common; None where there is no memory to speak of."""
+    if tensor.layout is not torch.strided or functorch.is_functorch_wrapped_tensor(tensor):
+        return None
+    try:
+        return tensor.untyped_storage().data_ptr() or None
+    except (RuntimeError, NotImplementedError):  # a tensor that only stands for one, as where a part is compiled
+        return None
 
 
 def _written_argument(func: Function, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> int | str | None:

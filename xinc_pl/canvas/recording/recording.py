@@ -1,7 +1,7 @@
 """A recording: what everything else is computed from."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,7 +13,7 @@ from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.recording.call import Call
 from xinc_pl.canvas.recording.image import Selection, as_image, selected, size_of
 from xinc_pl.canvas.recording.nests import mapped, tensors_in
-from xinc_pl.canvas.recording.record import calls_of, uncompiled
+from xinc_pl.canvas.recording.record import calls_of, memory_of, uncompiled
 from xinc_pl.canvas.recording.undisturbed import undisturbed
 
 
@@ -117,21 +117,21 @@ def record(
         device = None if parameter is None else parameter.device
         own = _changed(given, lambda tensor: tensor.detach().to(device, copy=True))
         tensors = tuple(tensors_in((own.args, own.kwargs)))
-        result, recorder = calls_of(network, lambda: network(*own.args, **own.kwargs))
-        image = _finite_image(result, output)
+        (result, image), recorder = calls_of(network, lambda: _called(network, own, output))
+        _check_image(image)
         numbers = tuple(recorder.numbers)
         if numbers and not _numbers_come_back(network, given, device, output, image):
             numbers = ()
         kept = _Kept(network)
         return Recording(
-            calls=tuple(call.with_tensors(kept) for call in recorder.calls),
+            calls=tuple(call.with_tensors(kept, outputs=True) for call in recorder.calls),
             inputs=tensors,
             parameters=kept.parameters,
-            returned=tuple(tensors_in(result)),
-            output=image,
+            returned=tuple(map(kept, tensors_in(result))),
+            output=kept(image),
             size=size_of(image) if size is None else size,
             names=getattr(network, "layer_names", {}),
-            numbers=numbers,
+            numbers=tuple((kept(tensor), name) for tensor, name in numbers),
         )
 
 
@@ -158,15 +158,13 @@ def _full_precision(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in _HALF_PRECISION else tensor
 
 
-def _finite_image(result: Any, output: Selection | None) -> Tensor:  # noqa: ANN401
-    image = selected(result, output)
+def _check_image(image: Tensor) -> None:
     if not (image.is_floating_point() or image.is_complex()):
         raise ValueError(f"the network's output is {image.dtype}; an image of numbers with a fraction is needed")
     if image.is_complex():
         raise ValueError("the network's output is complex; give output=lambda result: result.real, or what it shows")
     if not torch.isfinite(image).all():
         raise DissectionError("the network's output is NaN or infinite: there is nothing to dissect")
-    return image
 
 
 def _numbers_come_back(
@@ -174,8 +172,14 @@ def _numbers_come_back(
 ) -> bool:
     """Whether the output changes with the numbers that are taken out of tensors on the way."""
     own = _changed(inputs, lambda tensor: tensor.detach().to(device, copy=True))
-    result, _ = calls_of(network, lambda: network(*own.args, **own.kwargs), alter_numbers=True)
-    return not torch.equal(selected(result, output), image)
+    (_, altered), _ = calls_of(network, lambda: _called(network, own, output), alter_numbers=True)
+    return not torch.equal(altered, image)
+
+
+def _called(network: nn.Module, inputs: Inputs, output: Selection | None) -> tuple[Any, Tensor]:
+    """What the network returns, and the image in it."""
+    result = network(*inputs.args, **inputs.kwargs)
+    return result, selected(result, output)
 
 
 class _Kept:
@@ -186,44 +190,32 @@ class _Kept:
 
     def __init__(self, network: nn.Module) -> None:
         own = [*network.parameters(), *network.buffers()]
-        self._parameters = set(map(id, network.parameters()))
-        self._memory = {tensor.untyped_storage().data_ptr() for tensor in own if tensor.layout is torch.strided} - {0}
+        self._memory = set(map(memory_of, own)) - {None}
+        # Where something is trained, what is not is an encoding's, such as the frequencies of Fourier features.
+        trained = [each for each in network.parameters() if each.requires_grad] or list(network.parameters())
+        self._trained = set(map(memory_of, trained)) - {None}
         self._known = _COPIES.setdefault(network, {})
-        self._copies: dict[int, Tensor] = {}
-        self._originals: list[Tensor] = []  # alive, so that their numbers stay theirs
-        self._owners = list(_parameter_storages(network))
+        self._copies: dict[int, tuple[Tensor, Tensor]] = {}  # with the original, so that its number stays its own
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
         """The copies of parameters that occurred, or of parts of them."""
-        return tuple(
-            copied
-            for original, copied in zip(self._originals, map(self._copy_of, self._originals), strict=True)
-            if original.untyped_storage().data_ptr() in self._owners
-        )
+        return tuple(copied for original, copied in self._copies.values() if memory_of(original) in self._trained)
 
     def __call__(self, tensor: Tensor) -> Tensor:
         """A copy of what shares memory with the network; anything else as it is."""
-        if tensor.layout is not torch.strided or tensor.untyped_storage().data_ptr() not in self._memory:
+        if memory_of(tensor) not in self._memory:
             return tensor
         if id(tensor) not in self._copies:
-            self._originals.append(tensor)
-            self._copies[id(tensor)] = self._shared(tensor)
-        return self._copies[id(tensor)]
-
-    def _copy_of(self, tensor: Tensor) -> Tensor:
-        return self._copies[id(tensor)]
+            self._copies[id(tensor)] = (tensor, self._shared(tensor))
+        return self._copies[id(tensor)][1]
 
     def _shared(self, tensor: Tensor) -> Tensor:
-        where = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape, tensor.stride())
+        where = (memory_of(tensor), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)
         known = self._known.get(where)
-        if known is None or known.dtype != tensor.dtype or not torch.equal(known, tensor):
+        if known is None or not torch.equal(known, tensor):
             known = self._known[where] = tensor.detach().clone()
         return known
-
-
-def _parameter_storages(network: nn.Module) -> Iterator[int]:
-    return (each.untyped_storage().data_ptr() for each in network.parameters() if each.layout is torch.strided)
 
 
 _COPIES: WeakKeyDictionary[nn.Module, dict[Any, Tensor]] = WeakKeyDictionary()

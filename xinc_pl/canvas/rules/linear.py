@@ -61,7 +61,7 @@ class LinearRule(ContributionRule):
         if bias is not None:
             by_pixel = layer.kind.pixels(layer.operands, bias.double().expand(layer.output.shape))
             shared = shared + self.placement.placed(by_pixel.sum(1)) / self.num_neurons
-        maps = self.layer.activation(shared.float()) if self.later else shared
+        maps = self.layer.activation(shared.to(self.inputs.dtype)) if self.later else shared
         return Plain(maps, maps.abs())
 
     def _by_pixel(self, values: Tensor, factors: Tensor) -> Tensor:
