@@ -121,7 +121,10 @@ class Step:
         """The same step with all tensors changed that do not come from its data."""
         own = self._own_tensors()
         calls = (call.with_tensors(lambda one: one if id(one) in own else change(one)) for call in self.calls)
-        return type(self)(tuple(calls), self.data, self.result)
+        step = type(self)(tuple(calls), self.data, self.result)
+        # What the step does has been found out, which takes a while, and is the same.
+        step.__dict__.update({name: self.__dict__[name] for name in ("kind", "channel_axis") if name in self.__dict__})
+        return step
 
     def _parameters(self) -> Iterator[Tensor]:
         own = self._own_tensors()

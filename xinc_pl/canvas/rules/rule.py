@@ -96,7 +96,7 @@ class ContributionRule(ABC):
     @property
     def num_checked(self) -> int:
         """Of how many neurons the maps are checked."""
-        return 2 if self.is_slow else 8
+        return 2 if self.is_slow else 4
 
     def plain(self, neurons: Tensor) -> Plain:
         """Maps by the formula as it stands, in double precision: for the self-check.
