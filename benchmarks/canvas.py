@@ -22,8 +22,8 @@ from torch import Tensor
 
 from xinc_pl import FFN, NeRV, dissect
 from xinc_pl.canvas import LayerCanvas, stream_statistics
-from xinc_pl.canvas.backends import BackendName
-from xinc_pl.canvas.effect_rule import EffectRule
+from xinc_pl.canvas.backends.backend import BackendName
+from xinc_pl.canvas.effect.effect import EffectRule
 from xinc_pl.frames import frame_time, pixel_coordinates
 
 SIZE = (128, 256)

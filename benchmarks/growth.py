@@ -19,7 +19,7 @@ from canvas import partitions_of, timed
 from torch import Tensor, nn
 
 from xinc_pl import FFN, NeRV, dissect
-from xinc_pl.canvas.backends import BackendName
+from xinc_pl.canvas.backends.backend import BackendName
 from xinc_pl.frames import Size, pixel_coordinates
 
 

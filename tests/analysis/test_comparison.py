@@ -9,7 +9,7 @@ from torch import Tensor
 from xinc_pl import NeRV, dissect
 from xinc_pl.analysis.comparison import MAX_NEURONS, SAMPLE_SIZE, compare_layer, match_neurons, mixing, sampled
 from xinc_pl.analysis.partitions import Partition, labels_of
-from xinc_pl.canvas.statistics import LayerStatistics, NeuronVectors
+from xinc_pl.canvas.statistics.results import LayerStatistics, NeuronVectors
 from xinc_pl.frames import Frame
 
 GRID = Partition("grid")

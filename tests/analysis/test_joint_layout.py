@@ -6,7 +6,7 @@ import torch
 
 from xinc_pl.analysis.embedding import MIN_POINTS
 from xinc_pl.analysis.joint_layout import joint_layout
-from xinc_pl.canvas.statistics import NeuronVectors
+from xinc_pl.canvas.statistics.results import NeuronVectors
 
 
 def vectors_around(centre: float, num_neurons: int, seed: int) -> NeuronVectors:

@@ -9,10 +9,10 @@ import torch
 from networks import kernel_network
 from torch import Tensor, nn
 
-import xinc_pl.canvas.lock_step
-import xinc_pl.canvas.thresholds
+import xinc_pl.canvas.statistics.lock_step
+import xinc_pl.canvas.statistics.thresholds
 from xinc_pl.canvas import Canvas, LayerCanvas, dissect
-from xinc_pl.canvas.statistics import LayerStatistics
+from xinc_pl.canvas.statistics.results import LayerStatistics
 
 Partitions = Mapping[str, Tensor]
 MASSES = (0.1, 0.5)
@@ -23,7 +23,7 @@ SIZE = (3, 4)
 
 def count_everything_in_a_third_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the bin of each threshold held too many values to remember."""
-    monkeypatch.setattr(xinc_pl.canvas.thresholds, "_MAX_CANDIDATES", 0)
+    monkeypatch.setattr(xinc_pl.canvas.statistics.thresholds, "_MAX_CANDIDATES", 0)
 
 
 def generator(seed: int = 0) -> torch.Generator:

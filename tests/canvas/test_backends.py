@@ -13,12 +13,12 @@ import torch
 from networks import ACTIVATIONS, Written, dense_network, kernel_network
 from torch import Tensor, nn
 
-import xinc_pl.canvas.backends
-import xinc_pl.canvas.rules
-import xinc_pl.canvas.streaming
-import xinc_pl.canvas.thresholds
+import xinc_pl.canvas.backends.select
+import xinc_pl.canvas.maps.group
+import xinc_pl.canvas.statistics.streaming
+import xinc_pl.canvas.statistics.thresholds
 from xinc_pl.canvas import Canvas, DissectionError, LayerStatistics, dissect, stream_statistics
-from xinc_pl.canvas.bins import NUM_BINS, SHIFT, bits_of, sums_of
+from xinc_pl.canvas.maps.bins import NUM_BINS, SHIFT, bits_of, sums_of
 from xinc_pl.models import NeRV
 
 BOTH = ("torch", "numba")
@@ -165,7 +165,7 @@ def test_too_many_candidates_are_counted_in_a_third_pass(monkeypatch: pytest.Mon
     network, inputs = kernels((2, 2, 1), (3, 3, 3), "gelu")
     canvas = dissect(network, inputs, backend=backend)
     plain = {name: layer.statistics(partitions(layer.size)) for name, layer in canvas.items()}
-    monkeypatch.setattr(xinc_pl.canvas.thresholds, "_MAX_CANDIDATES", 0)
+    monkeypatch.setattr(xinc_pl.canvas.statistics.thresholds, "_MAX_CANDIDATES", 0)
     for name, layer in canvas.items():
         assert_equal_statistics(layer.statistics(partitions(layer.size)), plain[name])
 
@@ -180,7 +180,7 @@ def restored_threads() -> Iterator[None]:
 @pytest.mark.usefixtures("restored_threads")
 @pytest.mark.parametrize("backend", BOTH)
 def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch, backend: Any) -> None:
-    monkeypatch.setattr(xinc_pl.canvas.rules, "CHUNK_VALUES", 2000)
+    monkeypatch.setattr(xinc_pl.canvas.maps.group, "CHUNK_VALUES", 2000)
     network, inputs = kernels((2, 2, 1), (3, 3, 3), "gelu")
     canvas = dissect(network, inputs, backend=backend)
     results = []
@@ -199,7 +199,7 @@ def test_the_size_of_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch, bac
     network, inputs = kernels((2, 2, 1), (3, 5, 3), "cos")
     canvas = dissect(network, inputs, backend=backend)
     whole = {name: layer.statistics(partitions(layer.size)) for name, layer in canvas.items()}
-    monkeypatch.setattr(xinc_pl.canvas.rules, "CHUNK_VALUES", chunk_values)
+    monkeypatch.setattr(xinc_pl.canvas.maps.group, "CHUNK_VALUES", chunk_values)
     for name, layer in canvas.items():
         assert_same_statistics(layer.statistics(partitions(layer.size)), whole[name], layer.magnitudes())
 
@@ -213,7 +213,7 @@ def test_threads_are_given_back_after_an_error(monkeypatch: pytest.MonkeyPatch, 
     def broken(*_: Any) -> None:
         raise OSError("broken")
 
-    monkeypatch.setattr(xinc_pl.canvas.streaming, "FirstPass", _raising(broken))
+    monkeypatch.setattr(xinc_pl.canvas.statistics.streaming, "FirstPass", _raising(broken))
     torch.set_num_threads(3)
     with pytest.raises(OSError, match="broken"):
         canvas["layers.0"].statistics()
@@ -221,7 +221,7 @@ def test_threads_are_given_back_after_an_error(monkeypatch: pytest.MonkeyPatch, 
 
 
 def _raising(broken: Callable[..., None]) -> type:
-    class Broken(xinc_pl.canvas.tallies.FirstPass):
+    class Broken(xinc_pl.canvas.statistics.passes.FirstPass):
         add = broken
 
     return Broken
@@ -285,7 +285,7 @@ def test_the_backend_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen(network.double()) == "TorchBackend"
     assert chosen(network.double(), "numba") == "NumbaBackend"
     assert chosen(network.bfloat16()) == "NumbaBackend"
-    monkeypatch.setattr(xinc_pl.canvas.backends, "find_spec", lambda name: None)
+    monkeypatch.setattr(xinc_pl.canvas.backends.select, "find_spec", lambda name: None)
     assert chosen(network.float()) == "TorchBackend"
     with pytest.raises(ValueError, match="not installed"):
         chosen(network, "numba")
@@ -295,8 +295,8 @@ def test_the_backend_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_numba_is_for_the_cpu() -> None:
     with pytest.raises(ValueError, match="on meta"):
-        xinc_pl.canvas.backends.select_backend("numba", torch.device("meta"), {torch.float32})
-    selected = xinc_pl.canvas.backends.select_backend("auto", torch.device("meta"), {torch.float32})
+        xinc_pl.canvas.backends.backend.select_backend("numba", torch.device("meta"), {torch.float32})
+    selected = xinc_pl.canvas.backends.backend.select_backend("auto", torch.device("meta"), {torch.float32})
     assert type(selected).__name__ == "TorchBackend"
 
 

@@ -20,8 +20,8 @@ from networks import dense_network, kernel_network
 from torch import nn
 
 from xinc_pl.canvas import dissect
-from xinc_pl.canvas.effect_convolution import ConvolutionEffect
-from xinc_pl.canvas.effect_linear import LinearEffect
+from xinc_pl.canvas.effect.convolution import ConvolutionEffect
+from xinc_pl.canvas.effect.linear import LinearEffect
 from xinc_pl.models import FFN, NeRV
 
 pytestmark = pytest.mark.usefixtures("no_warnings")

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 import xinc_pl.canvas.canvas
 from xinc_pl.canvas import DissectionError, dissect
-from xinc_pl.canvas.effect_convolution import ConvolutionEffect
-from xinc_pl.canvas.effect_linear import LinearEffect
-from xinc_pl.canvas.effect_rule import AnyEffect
+from xinc_pl.canvas.effect.convolution import ConvolutionEffect
+from xinc_pl.canvas.effect.effect import AnyEffect
+from xinc_pl.canvas.effect.linear import LinearEffect
 from xinc_pl.models import NeRV
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
@@ -149,7 +149,7 @@ def test_the_size_of_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch, chu
         (NOT_CHAINS["pixels_change_places"][0](), COORDINATES),
     ]
     whole = [{name: layer.maps() for name, layer in effect(*case).items()} for case in cases]
-    monkeypatch.setattr("xinc_pl.canvas.rules.CHUNK_VALUES", chunk_values)
+    monkeypatch.setattr("xinc_pl.canvas.maps.group.CHUNK_VALUES", chunk_values)
     for case, maps in zip(cases, whole, strict=True):
         for name, layer in effect(*case).items():
             atol = 1e-6 * float(maps[name].abs().mean())

@@ -14,8 +14,9 @@ from oracle import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xinc_pl.canvas import DissectionError, dissect, rules
-from xinc_pl.canvas import layer as layers
+from xinc_pl.canvas import DissectionError, dissect
+from xinc_pl.canvas.layers import layer as layers
+from xinc_pl.canvas.rules import rule as rules
 
 # Shapes, names and wrappers
 
@@ -91,7 +92,7 @@ def test_compiled_modules(part: str) -> None:
 def test_the_worked_example_of_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "_RULES", dict(rules._RULES))
     monkeypatch.setattr(layers, "LAYER_FUNCTIONS", functions := dict(layers.LAYER_FUNCTIONS))
-    monkeypatch.setattr("xinc_pl.canvas.chain.LAYER_FUNCTIONS", functions)
+    monkeypatch.setattr("xinc_pl.canvas.layers.chain.LAYER_FUNCTIONS", functions)
     text = (Path(__file__).parents[2] / "docs" / "adding_a_rule.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
     for code in text.split("```python\n")[1:]:

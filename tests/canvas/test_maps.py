@@ -9,7 +9,7 @@ from networks import ACTIVATIONS, Written, dense_network, kernel_network, three_
 from oracle import assert_maps_close, dense_inputs, dense_maps, kernel_inputs, kernel_maps, kernel_output
 from torch import Tensor, nn
 
-import xinc_pl.canvas.rules
+import xinc_pl.canvas.maps.group
 from xinc_pl.canvas import Canvas, dissect
 
 Convention = Literal["paper", "released"]
@@ -267,7 +267,7 @@ def test_the_size_of_chunks_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, canvas: Callable[[], Canvas], chunk_values: int
 ) -> None:
     whole = {name: (layer.maps(), layer.statistics()) for name, layer in canvas().items()}
-    monkeypatch.setattr(xinc_pl.canvas.rules, "CHUNK_VALUES", chunk_values)
+    monkeypatch.setattr(xinc_pl.canvas.maps.group, "CHUNK_VALUES", chunk_values)
     for name, layer in canvas().items():
         maps, statistics = whole[name]
         if chunk_values == 1:
@@ -310,7 +310,7 @@ def test_neurons_that_are_not_there_are_refused(neurons: list[int]) -> None:
 
 @pytest.mark.parametrize("canvas", [small_image, small_video])
 def test_the_stream_has_every_neuron_once(monkeypatch: pytest.MonkeyPatch, canvas: Callable[[], Canvas]) -> None:
-    monkeypatch.setattr(xinc_pl.canvas.rules, "CHUNK_VALUES", 1000)
+    monkeypatch.setattr(xinc_pl.canvas.maps.group, "CHUNK_VALUES", 1000)
     for layer in canvas().values():
         chunks = list(layer.stream())
         neurons = torch.cat([neurons for neurons, _ in chunks])

@@ -44,7 +44,7 @@ WRITTEN: dict[str, Callable[[Tensor], Tensor]] = {
     "composed": lambda values: torch.tanh(values) * 0.5 + 0.5,
     "scaled_sine": lambda values: torch.sin(10 * values),
     "gauss": lambda values: torch.exp(-values.square() / 0.5),
-    "operators_in_place": lambda values: values.mul_(2.0).add_(1.0).tanh_(),
+    "operators_in_place": lambda values: values.tanh_().mul_(2.0).add_(1.0),
     "clamp": lambda values: values.clamp(min=-0.1, max=0.2),
     "product_with_itself": lambda values: values * values,
     "autograd_function": Sine.apply,

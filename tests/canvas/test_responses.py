@@ -9,7 +9,7 @@ from networks import kernel_network
 from torch import Tensor
 
 from xinc_pl.canvas import Canvas, dissect
-from xinc_pl.canvas.responses import Reach
+from xinc_pl.canvas.effect.responses import Reach
 from xinc_pl.models import NeRV
 
 CHAINS = {
@@ -27,7 +27,7 @@ CHAINS = {
 @pytest.fixture(autouse=True)
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even for a single kernel."""
-    monkeypatch.setattr("xinc_pl.canvas.effect_convolution._ENOUGH", (1,))
+    monkeypatch.setattr("xinc_pl.canvas.effect.convolution._ENOUGH", (1,))
 
 
 def make(kind: str, dtype: torch.dtype, backend: Any, activation: str = "gelu") -> Canvas:
@@ -76,8 +76,8 @@ def test_any_selection_in_any_order() -> None:
 
 def test_patches_that_would_be_too_large_are_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = {name: layer.magnitudes() for name, layer in video_canvas().items()}
-    monkeypatch.setattr("xinc_pl.canvas.responses.MOST_VALUES", 1)
-    monkeypatch.setattr("xinc_pl.canvas.responses._field", None)
+    monkeypatch.setattr("xinc_pl.canvas.effect.responses.MOST_VALUES", 1)
+    monkeypatch.setattr("xinc_pl.canvas.effect.responses._field", None)
     for name, layer in video_canvas().items():
         atol = 1e-5 * float(expected[name].mean())
         torch.testing.assert_close(layer.magnitudes(), expected[name], rtol=1e-4, atol=atol)

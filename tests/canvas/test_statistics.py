@@ -19,7 +19,7 @@ from statistics_checks import (
 from torch import Tensor, nn
 
 from xinc_pl.canvas import dissect
-from xinc_pl.canvas.statistics import LayerStatistics
+from xinc_pl.canvas.statistics.results import LayerStatistics
 from xinc_pl.models import ffn_from_released, nerv_from_released
 
 pytestmark = pytest.mark.usefixtures("no_warnings")

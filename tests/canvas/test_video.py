@@ -17,8 +17,8 @@ from statistics_checks import (
 )
 from tiny import tiny_clip, tiny_video
 
-import xinc_pl.canvas.lock_step
-import xinc_pl.canvas.thresholds
+import xinc_pl.canvas.statistics.lock_step
+import xinc_pl.canvas.statistics.thresholds
 from xinc_pl.canvas import LayerCanvas, MapGroup, dissect, stream_change, stream_statistics
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
@@ -46,7 +46,7 @@ def test_frames_in_lock_step(monkeypatch: pytest.MonkeyPatch, third_pass: bool) 
 
 
 def test_canvases_are_let_go_of_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xinc_pl.canvas.lock_step, "_MAX_FRAMES", 2)
+    monkeypatch.setattr(xinc_pl.canvas.statistics.lock_step, "_MAX_FRAMES", 2)
     alive: weakref.WeakSet[LayerCanvas] = weakref.WeakSet()
     most = 0
 
@@ -85,7 +85,7 @@ def test_only_the_change(monkeypatch: pytest.MonkeyPatch, max_neurons: int | Non
     for name in canvases[0]:
         layers = [canvas[name] for canvas in canvases]
         with monkeypatch.context() as patch:
-            patch.setattr(xinc_pl.canvas.lock_step, "_MAX_FRAMES", frames_at_once)
+            patch.setattr(xinc_pl.canvas.statistics.lock_step, "_MAX_FRAMES", frames_at_once)
             changes = list(stream_change(layers))
         assert len(changes) == 4
         for change, statistics in zip(changes, list(stream_statistics(layers))[1:], strict=True):
@@ -97,7 +97,7 @@ def test_only_the_change(monkeypatch: pytest.MonkeyPatch, max_neurons: int | Non
 def test_one_frame_does_not_change_and_nothing_is_computed(
     monkeypatch: pytest.MonkeyPatch, frames_at_once: int
 ) -> None:
-    monkeypatch.setattr(xinc_pl.canvas.lock_step, "_MAX_FRAMES", frames_at_once)
+    monkeypatch.setattr(xinc_pl.canvas.statistics.lock_step, "_MAX_FRAMES", frames_at_once)
     monkeypatch.setattr(MapGroup, "magnitudes", lambda *_: pytest.fail("maps were made"))
     assert list(stream_change([video()["layers.0"]])) == []
 
@@ -107,7 +107,7 @@ def test_how_many_frames_go_at_once_changes_nothing(monkeypatch: pytest.MonkeyPa
     layers = [video(frame=frame)["layers.0"] for frame in range(5)]
     partitions = [partitions_for(layers[0].size, seed) for seed in range(5)]
     expected = list(stream_statistics(layers, partitions))
-    monkeypatch.setattr(xinc_pl.canvas.lock_step, "_MAX_FRAMES", frames_at_once)
+    monkeypatch.setattr(xinc_pl.canvas.statistics.lock_step, "_MAX_FRAMES", frames_at_once)
     for one, other in zip(stream_statistics(layers, partitions), expected, strict=True):
         assert_same(one, other)
         assert (one.change is None) == (other.change is None)

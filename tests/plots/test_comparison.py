@@ -9,7 +9,7 @@ from xinc_pl.analysis.comparison import LayerComparison, match_neurons, mixing
 from xinc_pl.analysis.grouping_variance import VarianceDistribution
 from xinc_pl.analysis.joint_layout import JointLayout
 from xinc_pl.analysis.partitions import Partition
-from xinc_pl.canvas.statistics import NeuronVectors
+from xinc_pl.canvas.statistics.results import NeuronVectors
 from xinc_pl.plots.comparison import draw_layouts, draw_matching, draw_run_variances, run_colour
 
 RUNS = ["version_0 · epoch 3 · 20.00 dB", "version_1 · epoch 3 · 21.00 dB"]

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import xinc_pl.tools.compare
 from xinc_pl.analysis.joint_layout import JointLayout
-from xinc_pl.canvas.statistics import NeuronVectors
+from xinc_pl.canvas.statistics.results import NeuronVectors
 from xinc_pl.cli import main
 
 LAYERS = ["block_1", "block_2", "head"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xinc_pl.analysis.grouping_variance import VarianceDistribution, variance_distribution
 from xinc_pl.analysis.partitions import Partition
-from xinc_pl.canvas.statistics import LayerStatistics, NeuronVectors
+from xinc_pl.canvas.statistics.results import LayerStatistics, NeuronVectors
 
 MAX_NEURONS = 2000
 """Layers with more neurons than this are compared by a sample."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from xinc_pl.analysis.embedding import MIN_POINTS, umap_plane
-from xinc_pl.canvas.statistics import NeuronVectors
+from xinc_pl.canvas.statistics.results import NeuronVectors
 
 
 @dataclass(frozen=True, eq=False)

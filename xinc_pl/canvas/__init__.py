@@ -1,27 +1,42 @@
 """The core: record a network on a frame, and say how much each neuron contributes to each pixel."""
 
-from xinc_pl.canvas.canvas import Canvas, dissect
+from xinc_pl.canvas.canvas import Canvas
+from xinc_pl.canvas.dissect import dissect, dissect_recording
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layer_canvas import LayerCanvas
-from xinc_pl.canvas.linear import input_by_pixel
-from xinc_pl.canvas.rest import as_image
-from xinc_pl.canvas.rules import CONVENTIONS, ContributionRule, Convention, MapGroup, contribution_rule
-from xinc_pl.canvas.statistics import LayerStatistics
+from xinc_pl.canvas.layers.kind import LayerKind, Operands, Origins
+from xinc_pl.canvas.layers.reading import KINDS
+from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.recording.image import Selection, as_image
+from xinc_pl.canvas.recording.recording import Inputs, Recording, record
+from xinc_pl.canvas.rules import RULES
+from xinc_pl.canvas.rules.linear import input_by_pixel
+from xinc_pl.canvas.rules.rule import CONVENTIONS, ContributionRule, Convention
+from xinc_pl.canvas.statistics.results import LayerStatistics
 from xinc_pl.canvas.video import stream_change, stream_statistics
 
 __all__ = [
     "CONVENTIONS",
+    "KINDS",
+    "RULES",
     "Canvas",
     "ContributionRule",
     "Convention",
     "DissectionError",
+    "Inputs",
     "LayerCanvas",
+    "LayerKind",
     "LayerStatistics",
     "MapGroup",
+    "Operands",
+    "Origins",
+    "Recording",
+    "Selection",
     "as_image",
-    "contribution_rule",
     "dissect",
+    "dissect_recording",
     "input_by_pixel",
+    "record",
     "stream_change",
     "stream_statistics",
 ]

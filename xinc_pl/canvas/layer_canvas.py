@@ -6,11 +6,12 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from xinc_pl.canvas.recording import undisturbed
-from xinc_pl.canvas.rules import ContributionRule, MapGroup
-from xinc_pl.canvas.statistics import LayerStatistics
-from xinc_pl.canvas.streaming import Partitions, stream_layers
-from xinc_pl.canvas.workers import in_threads
+from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.maps.threads import in_threads
+from xinc_pl.canvas.recording.undisturbed import undisturbed
+from xinc_pl.canvas.rules.rule import ContributionRule
+from xinc_pl.canvas.statistics.results import LayerStatistics
+from xinc_pl.canvas.statistics.streaming import Partitions, stream_layers
 
 _PARTS_AHEAD = 8
 """So many parts of maps are made before the first of them is handed out, where several threads make them."""
@@ -25,18 +26,17 @@ class LayerCanvas:
             (input channels, output channels) for a convolution.
         size: Height H and width W of a map.
         sample: int64, the neurons that statistics are about: all, or a fixed sample of them (``max_neurons``).
-        completeness_error: Largest difference between what all contributions add up to (through the layer's
-            activation) and what the next layer really received, over the largest magnitude of the latter. For the
-            convention ``effect``, the residual of linearity on some neurons.
+        completeness_error: The largest relative error that the self-check has found: of all neurons' terms against what
+            the layer returned, of the maps of a sample against their formula, and of the recording, replayed.
     """
 
-    def __init__(self, rule: ContributionRule, sample: Tensor | None = None) -> None:
+    def __init__(self, rule: ContributionRule, completeness_error: float, sample: Tensor | None = None) -> None:
         self._rule = rule
         self.sample = rule.all_neurons().cpu() if sample is None else sample
         self.name = rule.layer.name
         self.neuron_shape = rule.neuron_shape
         self.size = rule.size
-        self.completeness_error = rule.completeness_error()
+        self.completeness_error = completeness_error
 
     def __repr__(self) -> str:
         return f"LayerCanvas({self.name!r}, {self.num_neurons} neurons, {self.size[0]}x{self.size[1]})"
@@ -137,7 +137,7 @@ class LayerCanvas:
         return torch.get_num_threads() if self._rule.takes_threads and self._rule.device.type == "cpu" else 1
 
     def _indices(self, neurons: Sequence[int] | Tensor | None) -> Tensor:
-        device = self._rule.layer.weight.device
+        device = self._rule.device
         if neurons is None:
             return torch.arange(self.num_neurons, device=device)
         indices = torch.as_tensor(neurons, dtype=torch.int64, device=device).reshape(-1)

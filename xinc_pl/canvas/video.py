@@ -6,12 +6,12 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from xinc_pl.canvas.change import change_of_layers
 from xinc_pl.canvas.layer_canvas import LayerCanvas
-from xinc_pl.canvas.lock_step import check_same_layer, frames_at_once
-from xinc_pl.canvas.recording import undisturbed
-from xinc_pl.canvas.statistics import LayerStatistics
-from xinc_pl.canvas.streaming import Partitions, stream_layers
+from xinc_pl.canvas.recording.undisturbed import undisturbed
+from xinc_pl.canvas.statistics.change import change_of_layers
+from xinc_pl.canvas.statistics.lock_step import check_same_layer, frames_at_once
+from xinc_pl.canvas.statistics.results import LayerStatistics
+from xinc_pl.canvas.statistics.streaming import Partitions, stream_layers
 
 
 def stream_statistics(

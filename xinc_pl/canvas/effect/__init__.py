@@ -1,0 +1,1 @@
+"""What neurons do: the derivative of the output along their terms, and the output without them."""

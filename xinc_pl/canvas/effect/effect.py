@@ -1,0 +1,89 @@
+"""The third convention: how each output pixel moves, to first order, when a neuron's own term is taken away.
+
+With a layer's output Z = b + sum_i Z_i, and T the rest of the network from there on, a neuron's map is the derivative
+of T at Z in the direction Z_i: M_i(c, p) = (JVP of T at Z in the direction Z_i)(c, p), for each output c. Its magnitude
+is the sum over c of abs(M_i(c, p)). This is linear in Z_i, so that the maps of any neurons add up to one JVP.
+
+T is the recording, replayed; it needs no chain, nor a layer that is called only once. Two frequent cases are much
+quicker than a JVP for each neuron: a product in a network that treats pixels one by one, and a convolution in a chain
+of them.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from xinc_pl.canvas.effect.derivative import jvp, jvps
+from xinc_pl.canvas.layers.layer import Layer
+from xinc_pl.canvas.layers.placement import Placement
+from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.recording.image import as_image
+from xinc_pl.canvas.recording.recording import Recording
+from xinc_pl.canvas.recording.replay import Replay
+from xinc_pl.canvas.rules.rule import ContributionRule, Plain
+
+_BATCHING = 16
+"""Convolutions are quicker on batches: maps may take so many times the usual memory."""
+
+
+class EffectRule(ContributionRule):
+    """What all ways to compute the effect have in common.
+
+    Args:
+        layer: The layer as it was recorded.
+        later: The layers after it, if they form a chain.
+        placement: Where in the image the last layer's pixels lie.
+        recording: The recording.
+    """
+
+    def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, recording: Recording) -> None:
+        super().__init__(layer, later, placement, "effect")
+        self.points = tuple(use.output for use in layer.uses)
+        self.replay = Replay(recording, self.points)
+
+    @abstractmethod
+    def per_output(self, neurons: Tensor) -> Tensor:
+        """M_i(c, p): (n, C, H, W)."""
+
+    def directions(self, neurons: Tensor) -> tuple[Tensor, ...]:
+        """Z_i: what each neuron adds to what each call of the layer returns, behind (n,)."""
+        return tuple(self.layer.kind.terms(use.operands, neurons) for use in self.layer.uses)
+
+    def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
+        """One group for all."""
+        yield self.group(neurons, sum(point.numel() for point in self.points))
+
+    def group(self, neurons: Tensor, values_per_neuron: int) -> MapGroup:
+        """Signed maps are sums over the outputs, magnitudes sums of absolute values."""
+        return MapGroup(
+            neurons,
+            lambda part: self.per_output(part).sum(1).float(),
+            max(values_per_neuron // _BATCHING, 1),
+            unsigned=lambda part: self.per_output(part).abs().sum(1).float(),
+        )
+
+    def plain(self, neurons: Tensor) -> Plain:
+        """One JVP of the replayed recording for each neuron, along its own term."""
+        outputs = torch.stack([self.derivative(each) for each in neurons.split(1)])
+        return Plain(outputs.sum(1), outputs.abs().sum(1), outputs)
+
+    def derivative(self, neurons: Tensor) -> Tensor:
+        """One JVP along the sum of some neurons' terms: (C, H, W)."""
+        along = [direction.sum(0) for direction in self.directions(neurons)]
+        return as_image(jvp(self.replay, self.points, along), self.size)
+
+
+class AnyEffect(EffectRule):
+    """By differentiation along each neuron's term, whatever the rest of the network does."""
+
+    is_slow = True
+
+    def __init__(self, layer: Layer, recording: Recording) -> None:
+        super().__init__(layer, (), Placement(recording.size, None, torch.empty(0)), recording)
+
+    def per_output(self, neurons: Tensor) -> Tensor:
+        """One JVP for each neuron, all at once."""
+        tangents = jvps(self.replay, self.points, self.directions(neurons))
+        return torch.stack([as_image(tangent, self.size) for tangent in tangents])

@@ -1,0 +1,1 @@
+"""Which calls are layers, what their neurons are, and what stands between layers."""

@@ -1,0 +1,1 @@
+"""Record what a network computes, and replay it."""

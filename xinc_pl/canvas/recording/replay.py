@@ -1,0 +1,87 @@
+"""A recorded network, replayed with other values in the place of some of its tensors."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from xinc_pl.canvas.recording.call import Call
+from xinc_pl.canvas.recording.recording import Recording
+
+_STOP_GRADIENTS = ("detach", "detach_", "data")
+
+Change = Callable[[tuple[Tensor, ...], Call], tuple[Tensor, ...]]
+
+
+class Replay:
+    """The image that a recorded network shows, as a function of some of the tensors in it.
+
+    Called with the recorded values it gives the recorded image. Where one of the tensors depends on another, what is
+    added to its recorded value is added to what it becomes.
+
+    Args:
+        recording: The recording.
+        starts: The tensors: what calls of layers returned, say.
+    """
+
+    def __init__(self, recording: Recording, starts: Sequence[Tensor]) -> None:
+        self.starts = tuple(starts)
+        self.recording = recording
+        reached = set(map(id, starts))
+        self.calls: list[Call] = []
+        for call in recording.calls:
+            if any(id(tensor) in reached for tensor in call.tensors()):
+                reached.update(map(id, call.outputs))
+                self.calls.append(call)
+        self.reaches_output = id(recording.output) in reached
+
+    @property
+    def largest(self) -> int:
+        """How many values the largest tensor on the way has."""
+        return max((tensor.numel() for call in self.calls for tensor in call.outputs), default=1)
+
+    def __call__(self, *starts: Tensor) -> Tensor:
+        """The network's output, had there been these tensors in the place of the recorded ones."""
+        given = {id(old): (old, new) for old, new in zip(self.starts, starts, strict=True)}
+
+        def added(outputs: tuple[Tensor, ...], call: Call) -> tuple[Tensor, ...]:
+            recorded = call.outputs
+            if not any(id(each) in given for each in recorded):
+                return outputs
+            return tuple(
+                value + (given[id(each)][1] - given[id(each)][0]) if id(each) in given else value
+                for value, each in zip(outputs, recorded, strict=True)
+            )
+
+        return replayed(self.recording.output, self.calls, {key: new for key, (_, new) in given.items()}, added)
+
+
+def replayed(result: Tensor, calls: Sequence[Call], values: dict[int, Tensor], change: Change | None = None) -> Tensor:
+    """Run calls again.
+
+    Args:
+        result: Which of the recorded tensors is wanted.
+        calls: In their order.
+        values: Other values, by the identity of the recorded tensors that they stand for; what is computed is added.
+        change: Takes what a call returns, and the call, to what it is to return.
+    """
+    for call in calls:
+        if call.name in _STOP_GRADIENTS:  # which is about training: the values pass
+            outputs: tuple[Tensor, ...] = (values.get(id(call.args[0]), call.args[0]),)
+        else:
+            outputs = call.run(lambda tensor: values.get(id(tensor), tensor))
+        if change is not None:
+            outputs = change(outputs, call)
+        values.update(zip(map(id, call.outputs), outputs, strict=True))
+    return values.get(id(result), result)
+
+
+def doubled(recording: Recording) -> dict[int, Tensor]:
+    """All recorded tensors in double precision, by the identity of the recorded ones."""
+    wider = {torch.float32: torch.float64, torch.complex64: torch.complex128}
+    return {
+        id(tensor): tensor.to(wider[tensor.dtype])
+        for call in recording.calls
+        for tensor in (*call.tensors(), *call.outputs)
+        if tensor.dtype in wider
+    }

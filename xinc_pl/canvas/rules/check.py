@@ -1,0 +1,88 @@
+"""The self-check: terms that add up to the layer, and maps that are what their formula says, pixel by pixel."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from xinc_pl.canvas.layers.layer import Layer, Use
+from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.rules.rule import ContributionRule
+
+MAX_ERROR = 1e-4
+"""What the self-check allows, relative, in float32."""
+
+_NUM_SAMPLED = 16
+_MOST_TERMS = 1 << 22
+"""Values of all neurons' terms up to which they are all added up one by one."""
+
+
+def terms_error(layer: Layer) -> float:
+    """How far the terms of all neurons, and the bias, are from what the layer returned; relative to its largest value.
+
+    In one product for all; and neuron by neuron, for all neurons of a small layer and a seeded sample of a large one.
+    """
+    return max(_terms_error(layer, use) for use in layer.uses)
+
+
+def _terms_error(layer: Layer, use: Use) -> float:
+    kind, operands, output = layer.kind, use.operands, use.output
+    weights = torch.ones(layer.num_neurons, device=output.device)
+    total = kind.weighted(operands, weights)
+    bias = kind.bias_term(operands, output)
+    with_bias = total if bias is None else total + bias
+    errors = [_relative((with_bias - output).abs().max(), output.abs().max())]
+    if layer.num_neurons * output.numel() <= _MOST_TERMS:
+        apart, chosen = torch.arange(layer.num_neurons), total
+    else:
+        apart = sampled(layer.num_neurons, _NUM_SAMPLED)
+        chosen = kind.weighted(operands, torch.zeros_like(weights).index_fill_(0, apart.to(weights.device), 1))
+    parts = [kind.terms(operands, part).sum(0) for part in apart.to(output.device).split(_NUM_SAMPLED)]
+    scale = torch.maximum(chosen.abs().max(), output.abs().max() * 1e-3)
+    errors.append(_relative((torch.stack(parts).sum(0) - chosen).abs().max(), scale))
+    return max(errors)
+
+
+def maps_error(rule: ContributionRule) -> float:
+    """How far the maps of a seeded sample of neurons are from their formula, at the worst pixel.
+
+    Relative to the largest magnitude of each map. They are made as for pictures and statistics; the formula is computed
+    by ``rule.plain``, which shares nothing with that. Found out once.
+    """
+    if rule.known_error is None:
+        rule.known_error = _maps_error(rule)
+    return rule.known_error
+
+
+def _maps_error(rule: ContributionRule) -> float:
+    neurons = sampled(rule.num_neurons, rule.num_checked).to(rule.device)
+    plain = rule.plain(neurons)
+    signed = collected(rule, neurons, lambda group, part: group.signed(part))
+    magnitudes = collected(rule, neurons, MapGroup.magnitudes)
+    scale = plain.magnitudes.flatten(1).amax(1)
+    scale = torch.maximum(scale, scale.max() * 1e-3)[:, None, None].clamp_min(torch.finfo(torch.float32).tiny)
+    pairs = [(signed, plain.maps, scale), (magnitudes, plain.magnitudes, scale)]
+    if plain.per_output is not None:
+        pairs.append((rule.per_output(neurons), plain.per_output, scale[..., None]))
+    return max(float(((made - meant).abs() / each).max()) for made, meant, each in pairs)
+
+
+def collected(rule: ContributionRule, neurons: Tensor, make: Callable[[MapGroup, Tensor], Tensor]) -> Tensor:
+    """What ``make`` gives for some neurons, in their order, over the whole image: float32 (n, H, W)."""
+    maps = torch.empty(len(neurons), *rule.size, device=neurons.device)
+    places = torch.empty(rule.num_neurons, dtype=torch.int64, device=neurons.device)
+    places[neurons] = torch.arange(len(neurons), device=neurons.device)
+    for group in rule.groups(neurons):
+        for part in group.parts():
+            rule.backend.spread(make(group, part), group, maps, places[part])
+    return maps
+
+
+def sampled(num_neurons: int, number: int, seed: int = 0) -> Tensor:
+    """A seeded sample of neurons, ascending; all of them, if there are no more."""
+    order = torch.randperm(num_neurons, generator=torch.Generator().manual_seed(seed))
+    return order[:number].sort().values
+
+
+def _relative(error: Tensor, scale: Tensor) -> float:
+    return float(error / scale.clamp_min(torch.finfo(scale.dtype).tiny))

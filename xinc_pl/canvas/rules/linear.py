@@ -1,0 +1,122 @@
+"""Contributions in a product with a weight: its neurons are its inputs."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from xinc_pl.canvas.errors import DissectionError
+from xinc_pl.canvas.layers.layer import Layer
+from xinc_pl.canvas.layers.placement import Placement
+from xinc_pl.canvas.layers.product import Product
+from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.rules.rule import ContributionRule, Convention, Plain
+
+
+class LinearRule(ContributionRule):
+    """M_i(p) = o_i(p) * sum_j w_ij (Eq. 1).
+
+    The released code adds each neuron's share of the bias, and applies the activation in hidden layers:
+    f(o_i(p) * sum_j w_ij + (1/m) sum_j b_j), with m neurons.
+    """
+
+    takes_threads = True
+
+    def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, convention: Convention) -> None:
+        super().__init__(layer, later, placement, convention)
+        self.product = Product(layer.operands)
+        self.inputs = input_by_pixel(layer, placement)
+        # Of every block of pixels: (blocks, inputs).
+        self.weight_sums = self.product.weights.double().sum(2).to(self.inputs.dtype)
+        self.bias = self._bias()
+
+    def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
+        """One group: maps are products, with no structure."""
+        yield MapGroup(neurons, self.maps, self.size[0] * self.size[1])
+
+    def maps(self, neurons: Tensor) -> Tensor:
+        """Maps of ``neurons``, one multiplication per value: (n, H, W)."""
+        maps = self._by_pixel(self.inputs.T[neurons], self.weight_sums[:, neurons].T)
+        if self.convention == "released":
+            maps = self._released(maps, self.bias.double().sum(-1))
+        return self.placement.placed(maps).float()
+
+    def per_output(self, neurons: Tensor) -> Tensor:
+        """o_i(p) * w_ij, not summed over j: (n, outputs, H, W)."""
+        inputs = self.inputs.T[neurons][:, None]
+        weights = self.product.weights[:, neurons].permute(1, 2, 0)  # (n, outputs, blocks)
+        products = self._by_pixel(inputs, weights)
+        if self.convention == "released":
+            products = self._released(products, self.bias.movedim(-1, 0), by_output=True)
+        return self.placement.placed(products)
+
+    def plain(self, neurons: Tensor) -> Plain:
+        """The formula as it stands: the terms' sums; released, with a share of the bias and the activation."""
+        plain = super().plain(neurons)
+        if self.convention == "paper":
+            return plain
+        layer = self.layer
+        bias = layer.kind.bias_term(layer.operands, layer.output)
+        shared = plain.maps
+        if bias is not None:
+            by_pixel = layer.kind.pixels(layer.operands, bias.double().expand(layer.output.shape))
+            shared = shared + self.placement.placed(by_pixel.sum(1)) / self.num_neurons
+        maps = self.layer.activation(shared.to(self.inputs.dtype)) if self.later else shared
+        return Plain(maps, maps.abs())
+
+    def _by_pixel(self, values: Tensor, factors: Tensor) -> Tensor:
+        """Values (..., P) times factors (..., blocks), each for the pixels of its block."""
+        num_blocks = factors.shape[-1]
+        if num_blocks == 1:
+            return values * factors
+        return (values.unflatten(-1, (num_blocks, -1)) * factors[..., None]).flatten(-2)
+
+    def _bias(self) -> Tensor:
+        """Of each output, (outputs,); of each pixel's too, (P, outputs), where they differ."""
+        layer = self.layer
+        bias = layer.kind.bias_term(layer.operands, layer.output)
+        if bias is None:
+            return layer.weight.new_zeros(self.product.num_outputs)
+        by_pixel = layer.kind.pixels(layer.operands, bias.expand(layer.output.shape))
+        return by_pixel[0] if (by_pixel == by_pixel[:1]).all() else by_pixel
+
+    def _released(self, products: Tensor, bias: Tensor, by_output: bool = False) -> Tensor:
+        """Each neuron's share of the bias added, and the activation of a hidden layer applied.
+
+        Args:
+            products: (n, P), or (n, outputs, P) by output.
+            bias: Its sum, () or (P,); or (outputs,) or (outputs, P) by output.
+            by_output: Whether each output's own activation is to be applied, should they differ.
+        """
+        if by_output and bias.ndim == 1:
+            bias = bias[:, None]
+        shared = products + (bias / self.num_neurons).to(products.dtype)
+        activation = self.layer.activation
+        if not self.later:
+            return shared
+        if not by_output or activation.num_channels == 1:
+            return activation(shared)
+        outputs = shared.unbind(1)
+        return torch.stack([activation.of_channel(j, len(outputs))(each) for j, each in enumerate(outputs)], 1)
+
+
+def input_by_pixel(layer: Layer, placement: Placement) -> Tensor:
+    """What a layer of pixels by channels received, pixel by pixel: (P, inputs).
+
+    Raises:
+        DissectionError: It did not receive the pixels of an image of this size.
+    """
+    height, width = placement.size
+    inputs = layer.kind.input_pixels(layer.operands, layer.input)
+    if placement.pixels is None and len(inputs) != height * width:
+        raise DissectionError(
+            f"the layer {layer.name} received {len(inputs)} pixels, but the size {height}x{width} has "
+            f"{height * width}; pass the coordinates of all pixels, row by row, and their size"
+        )
+    rows = [side for side in layer.input.shape[:-1] if side > 1]
+    if placement.pixels is None and height != width and rows == [width, height]:
+        raise DissectionError(
+            f"the layer {layer.name} received {rows[0]} rows of {rows[1]} pixels, but the size is "
+            f"{height}x{width}; size is height, width"
+        )
+    return inputs

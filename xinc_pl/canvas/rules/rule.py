@@ -1,0 +1,110 @@
+"""How much each neuron of a layer contributes to each pixel: one rule per kind of layer (P 3.1 and 3.2)."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from xinc_pl.canvas.backends import Backend
+from xinc_pl.canvas.backends.torch_backend import TORCH
+from xinc_pl.canvas.layers.layer import Layer
+from xinc_pl.canvas.layers.placement import Placement
+from xinc_pl.canvas.maps.group import MapGroup
+
+Convention = Literal["paper", "released", "effect"]
+CONVENTIONS: tuple[Convention, ...] = ("paper", "released", "effect")
+
+
+class Plain(NamedTuple):
+    """Maps of some neurons by their formula as it stands.
+
+    Attributes:
+        maps: Signed, (n, H, W).
+        magnitudes: (n, H, W).
+        per_output: (n, outputs, H, W); None where the layer's outputs are no pixels' channels.
+    """
+
+    maps: Tensor
+    magnitudes: Tensor
+    per_output: Tensor | None = None
+
+
+class ContributionRule(ABC):
+    """Contribution maps of one layer's neurons.
+
+    Args:
+        layer: The layer as it was recorded.
+        later: The layers after it, up to the output.
+        placement: Where in the image the last layer's pixels lie.
+        convention: Which of the formulas to follow.
+
+    Attributes:
+        neuron_shape: Numbers of neurons along each axis of a neuron's index.
+        backend: Who computes statistics, and makes maps where there is more than one way.
+    """
+
+    neuron_shape: tuple[int, ...]
+    backend: Backend = TORCH
+    takes_threads = False
+    """Whether several threads may make maps at the same time."""
+    known_error: float | None = None
+    """What the self-check of its maps has found."""
+    is_slow = False
+    """Whether a map costs so much that a large layer is better sampled on a CPU."""
+
+    def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, convention: Convention) -> None:
+        self.layer = layer
+        self.later = tuple(later)
+        self.placement = placement
+        self.size = placement.size
+        self.convention = convention
+        self.neuron_shape = layer.neuron_shape
+
+    @property
+    def num_neurons(self) -> int:
+        """How many neurons the layer has."""
+        return math.prod(self.neuron_shape)
+
+    @property
+    def device(self) -> torch.device:
+        """Where maps are made."""
+        return self.layer.weight.device
+
+    def all_neurons(self) -> Tensor:
+        """Indices of all neurons."""
+        return torch.arange(self.num_neurons, device=self.device)
+
+    @abstractmethod
+    def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
+        """Divide ``neurons`` (n,) into groups. A group may be empty; the same layer always gives the same ones."""
+
+    @abstractmethod
+    def per_output(self, neurons: Tensor) -> Tensor:
+        """What each neuron adds to each output of the layer: (n, outputs, H, W).
+
+        Raises:
+            DissectionError: The layer's outputs are no pixels' channels.
+        """
+
+    def zero_inputs(self) -> Tensor:
+        """Bool (num_neurons,): whether the neuron's own input is zero everywhere."""
+        return self.layer.kind.zero_inputs(self.layer.operands)
+
+    @property
+    def num_checked(self) -> int:
+        """Of how many neurons the maps are checked."""
+        return 2 if self.is_slow else 4
+
+    def plain(self, neurons: Tensor) -> Plain:
+        """Maps by the formula as it stands, in double precision: for the self-check.
+
+        It has to share nothing with ``groups``. By default a neuron's map is the sum over the layer's outputs of its
+        term, pixel by pixel (Eq. 1).
+        """
+        kind, operands = self.layer.kind, self.layer.kind.in_double_precision(self.layer.operands)
+        per_output = torch.stack([kind.pixels(operands, term).T for term in kind.terms(operands, neurons)])
+        placed = self.placement.placed(per_output)
+        return Plain(placed.sum(1), placed.sum(1).abs(), placed)

@@ -1,0 +1,102 @@
+"""Statistics of whole layers, streamed: frames in lock-step, neurons in parts, maps made anew in every pass."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from xinc_pl.canvas.maps.clusters import Clusters, clusters_of
+from xinc_pl.canvas.rules.rule import ContributionRule
+from xinc_pl.canvas.statistics.lock_step import LockStep, Part
+from xinc_pl.canvas.statistics.passes import FirstPass, SecondPass
+from xinc_pl.canvas.statistics.results import ClusterSums, LayerStatistics
+
+Partitions = Mapping[str, Tensor]
+
+
+def stream_layers(
+    rules: Sequence[ContributionRule], neurons: Tensor, partitions: Sequence[Partitions], masses: Sequence[float]
+) -> list[LayerStatistics]:
+    """Statistics of one layer on some consecutive frames.
+
+    Args:
+        rules: The layer's rule on each frame, and first of all, if there is one, on the frame before them.
+        neurons: Which neurons the statistics are about, int64 (N,), ascending.
+        partitions: The partitions of each frame, without the one before them.
+        masses: For which shares x thresholds are wanted, each between 0 and 1.
+
+    Raises:
+        ValueError: A partition or a mass is not what it should be.
+    """
+    for mass in masses:
+        if not 0 < mass < 1:
+            raise ValueError(f"mass has {mass}; each must lie between 0 and 1")
+    own, backend = rules[-len(partitions) :], rules[0].backend
+    clusters = [
+        {name: clusters_of(labels, name, rule.size) for name, labels in frame.items()}
+        for rule, frame in zip(own, partitions, strict=True)
+    ]
+    layer = LockStep(rules, neurons)
+    firsts = [FirstPass(len(neurons), rule.size, rule.device, backend) for rule in own]
+    layer.stream(firsts, _add_to_first)
+    for first in firsts:
+        first.finish()
+    seconds = [SecondPass(first, masses, each, backend) for first, each in zip(firsts, clusters, strict=True)]
+    layer.stream(seconds, _add_to_second)
+    for second in seconds:
+        second.finish()
+    if any(second.needs_third_pass for second in seconds):
+        layer.stream(seconds, _add_to_third)
+    return [
+        _gather(rule, neurons, first, second, each, has_change=len(rules) - len(own) + frame > 0)
+        for frame, (rule, first, second, each) in enumerate(zip(own, firsts, seconds, clusters, strict=True))
+    ]
+
+
+def _add_to_first(firsts: Sequence[FirstPass], part: Part) -> None:
+    for first, group in zip(firsts, part.groups[-len(firsts) :], strict=True):
+        first.add(group, part.places, part.maps(group))
+
+
+def _add_to_second(seconds: Sequence[SecondPass], part: Part) -> None:
+    groups = part.groups[-len(seconds) :]
+    before = part.maps(part.groups[0]) if len(groups) < len(part.groups) else None
+    for second, group in zip(seconds, groups, strict=True):
+        magnitudes = part.maps(group)
+        second.add(group, part.places, magnitudes, before)
+        before = magnitudes
+
+
+def _add_to_third(seconds: Sequence[SecondPass], part: Part) -> None:
+    for second, group in zip(seconds, part.groups[-len(seconds) :], strict=True):
+        second.count(group, part.maps(group))
+
+
+def _gather(
+    rule: ContributionRule,
+    neurons: Tensor,
+    first: FirstPass,
+    second: SecondPass,
+    clusters: Mapping[str, Clusters],
+    has_change: bool,
+) -> LayerStatistics:
+    sums = second.cluster_sums.cpu().split([len(each.areas) for each in clusters.values()], dim=1)
+    return LayerStatistics(
+        neurons=neurons,
+        size=rule.size,
+        total=first.total.cpu(),
+        sum=first.sum.cpu(),
+        minimum=first.minimum.cpu(),
+        maximum=first.maximum.cpu(),
+        pixels_per_neuron=second.pixels_per_neuron.cpu(),
+        thresholds={mass: each.threshold for mass, each in second.thresholds.items()},
+        neurons_per_pixel={
+            mass: each.above.image().cpu().double() / len(neurons) for mass, each in second.thresholds.items()
+        },
+        histogram=first.histogram(),
+        zero_map=(first.maximum == 0).cpu(),
+        zero_input=rule.zero_inputs().cpu()[neurons],
+        partitions={
+            name: ClusterSums(each.areas, part) for (name, each), part in zip(clusters.items(), sums, strict=True)
+        },
+        change=second.change.image().cpu() if has_change else None,
+    )
