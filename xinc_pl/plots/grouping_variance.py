@@ -1,4 +1,4 @@
-"""The variance of deltas per layer and partition, beside chance (Fig. 4, 16)."""
+"""The variance of deltas per layer and partition, beside that of shuffled pixels (Fig. 4, 16)."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,10 @@ def draw_variances(
     canvas = FigureCanvasAgg(figure)
     title = f"grouping variance · {moment_title(epoch, psnr)}"
     figure.text(0.012, 1 - 0.1 / height, title, fontsize=HEADING_SIZE, weight="bold", va="top")
-    handles = [Patch(color="#555555", label="partition"), Patch(color=_pale("#555555"), label="its random control")]
+    handles = [
+        Patch(color="#555555", label="partition"),
+        Patch(color=_pale("#555555"), label="same areas, pixels shuffled: no null"),
+    ]
     figure.legend(handles=handles, loc="upper right", ncols=2, fontsize=FONT_SIZE, frameon=False)
     for row, layer in enumerate(results):
         bottom = 1 - (_HEADING + (row + 1) * _ROW - 0.5) / height

@@ -16,7 +16,8 @@ alike, 0 where from its own only."""
 
 _ABOUT_VARIANCES = """\
 How unevenly do neurons treat the clusters of a partition? Median over neurons of the variance of deltas; in brackets:
-for the random control, clusters of the same areas at shuffled pixels."""
+for clusters of the same areas at shuffled pixels, which are no null: maps are smooth, and those of an untrained network
+beat shuffled pixels too."""
 
 
 def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison]) -> str:
