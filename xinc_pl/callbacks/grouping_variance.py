@@ -40,9 +40,10 @@ class GroupingVariance(XINCCallback):
         "<partition>/median": "median over neurons of the variance of deltas",
         "<partition>/lower_quartile": "a quarter of the neurons lies below",
         "<partition>/upper_quartile": "a quarter of the neurons lies above",
-        "<partition>/control_median": "the median for clusters of the same sizes at shuffled pixels: no null, smooth maps beat it",
-        "<partition>/ratio": "median over the control's median. Above 1 means little: any contiguous clusters reach 170 in an "
-        "untrained network's first block",
+        "<partition>/control_median": "the median for clusters of the same sizes at shuffled pixels: no null, any "
+        "smooth map beats it",
+        "<partition>/ratio": "median over the control's median. More than 1 means little: any contiguous clusters "
+        "reach 170 in an untrained network's first block",
     }
 
     def __init__(
