@@ -23,7 +23,7 @@ ALLOWED = {
     "tools": {"analysis", "callbacks", "canvas", "plots", "runs"},
     "cli": {"callbacks", "data", "models", "runs", "tools", "training"},
     "__main__": {"cli"},
-    "__init__": {"callbacks", "canvas", "data", "frames", "models", "training"},
+    "__init__": {"callbacks", "canvas", "data", "frames", "models", "runs", "training"},
 }
 """Part of the package, and the parts it may import."""
 

@@ -16,6 +16,7 @@ from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics
 from xinc_pl.data import Collage, Image, Video
 from xinc_pl.frames import Frame, Instance
 from xinc_pl.models import FFN, NeRV
+from xinc_pl.runs import Run, RunError, load_run
 from xinc_pl.training import ImageINR, VideoINR
 
 __all__ = [
@@ -39,8 +40,11 @@ __all__ = [
     "NeuronUMAP",
     "ObjectContributions",
     "RepresentationSpread",
+    "Run",
+    "RunError",
     "Video",
     "VideoINR",
     "XINCCallback",
     "dissect",
+    "load_run",
 ]
