@@ -84,6 +84,7 @@ def scalars_of(layers: Sequence[LayerComparison]) -> Mapping[str, float]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]  # a bare one would end the cell
     widths = [max(len(line[column]) for line in (head, *rows)) for column in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
