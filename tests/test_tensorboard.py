@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ FIT = [
     *("--trainer.callbacks+", "CanvasEvolution", "--trainer.callbacks.num_neurons", "4"),
 ]
 RUN = "version_0"
+LAST = "xinc/canvas_evolution/head/film"
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +42,11 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         logdir = str(folder / "lightning_logs")
         options = ("--samples_per_plugin", "images=500", "--port", "0", "--load_fast", "false")
         server.configure(("tensorboard", "--logdir", logdir, *options))
-        yield server.launch()
+        address = server.launch()
+        deadline = time.monotonic() + 60  # it reads the logs beside answering; what is asked for below comes last
+        while LAST not in told(address, "plugin/images/tags").get(RUN, {}) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        yield address
 
 
 def asked(board: str, path: str, **query: str) -> bytes:
