@@ -56,10 +56,19 @@ def test_every_block_of_code_is_run_here() -> None:
     assert set(re.findall(r"```.*?\n(.*?)```", README.read_text(), re.DOTALL)) == run_here
 
 
-COMMANDS = re.findall(r"^ {4}(?:.*&& )?python -m xinc_pl (fit .*?) *(?:#.*)?$", README.read_text(), re.MULTILINE)
+COMMANDS = re.findall(r"^ {4}(?:.*&& )?python -m xinc_pl (.*?) *(?:#.*)?$", README.read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_on_a_run_work_whatever_its_settings() -> None:
+    main(["fit", *RUNS[0]])
+    commands = [each for each in COMMANDS if "$RUN" in each]
+    assert [each.split()[0] for each in commands] == ["fit", "validate", "predict"]
+    for command in commands:
+        main(shlex.split(command.replace("$RUN", "lightning_logs/version_0")))
+    assert list(Path("lightning_logs").rglob("*.gif"))
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("fit") and "$RUN" not in each])
 def test_commands_are_understood(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([*shlex.split(command), "--print_config"])
