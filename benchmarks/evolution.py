@@ -58,7 +58,7 @@ def main() -> None:
     epochs = [each for each in run.epoch_of.values() if not arguments.epochs or each in arguments.epochs]
     psnr = run.curve("canvas_evolution", "frame", "psnr")
     print("PSNR of the first frame: " + ", ".join(f"epoch {epoch}: {psnr[epoch]:.1f} dB" for epoch in epochs))
-    print("\nMedian variance of deltas (and of its random control):")
+    print("\nMedian variance of deltas (and of the same areas at shuffled pixels, which are no null):")
     rows = []
     for layer in run.layers:
         for name in PARTITIONS:

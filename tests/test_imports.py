@@ -30,7 +30,7 @@ ALLOWED = {
     "tools": {"analysis", "callbacks", "canvas", "names", "plots", "runs"},
     "cli": {"callbacks", "checkpoints", "data", "models", "plain_yaml", "resuming", "runs", "tools", "training"},
     "__main__": {"cli"},
-    "__init__": {"callbacks", "canvas", "data", "frames", "models", "training"},
+    "__init__": {"callbacks", "canvas", "data", "frames", "models", "runs", "training"},
 }
 """Part of the package, and the parts it may import."""
 

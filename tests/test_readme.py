@@ -1,13 +1,16 @@
 """What the README shows works as it stands there."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 from lightning.pytorch.cli import LightningCLI
+from tiny import RUNS, SIZE
+
+from xinc_pl.cli import main
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -42,13 +45,41 @@ def test_the_example_in_code() -> None:
 
 
 def test_the_example_without_training() -> None:
-    from xinc_pl import NeRV
-
-    code = block_of("python", "removal.together")
-    names: dict[str, Any] = {"network": NeRV((16, 32), strides=(2, 2), width=7, levels=6), "torch": torch}
-    exec(compile(code, str(README), "exec"), names)
+    main(["fit", *RUNS[0]])
+    names = run(block_of("python", "load_run"))
     assert set(names["canvas"]) == {"block_1", "block_2", "head"}
-    assert names["statistics"].change.shape == (16, 32)
+    assert names["statistics"].change.shape == SIZE
+
+
+def test_every_block_of_code_is_run_here() -> None:
+    run_here = {EXAMPLE, block_of("python", "load_run"), block_of("yaml", "xinc_pl.ContributionCanvas")}
+    assert set(re.findall(r"```.*?\n(.*?)```", README.read_text(), re.DOTALL)) == run_here
+
+
+COMMANDS = re.findall(r"^ {4}(?:.*&& )?python -m xinc_pl (.*?) *(?:#.*)?$", README.read_text(), re.MULTILINE)
+
+
+def test_commands_on_a_run_work_whatever_its_settings() -> None:
+    main(["fit", *RUNS[0]])
+    commands = [each for each in COMMANDS if "$RUN" in each]
+    assert [each.split()[0] for each in commands] == ["fit", "validate", "predict"]
+    for command in commands:
+        main(shlex.split(command.replace("$RUN", "lightning_logs/version_0")))
+    assert list(Path("lightning_logs").rglob("*.gif"))
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("fit") and "$RUN" not in each])
+def test_commands_are_understood(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([*shlex.split(command), "--print_config"])
+    assert stopped.value.code == 0
+    assert "xinc_pl.training" in capsys.readouterr().out
+
+
+def test_links_and_pictures_are_there() -> None:
+    for page in (README, *README.parent.glob("docs/*.md"), README.parent / "benchmarks/README.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_the_example_in_yaml() -> None:

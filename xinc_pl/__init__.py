@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from xinc_pl.data import Collage, Image, Video
     from xinc_pl.frames import Frame, Instance
     from xinc_pl.models import FFN, NeRV
+    from xinc_pl.runs import Run, RunError, load_run
     from xinc_pl.training import ImageINR, VideoINR
 
 __all__ = [
@@ -43,13 +44,16 @@ __all__ = [
     "NeuronUMAP",
     "ObjectContributions",
     "RepresentationSpread",
+    "Run",
+    "RunError",
     "Video",
     "VideoINR",
     "XINCCallback",
     "dissect",
+    "load_run",
 ]
 
-_HOMES = ("frames", "models", "canvas", "data", "training", "callbacks")
+_HOMES = ("frames", "models", "canvas", "data", "training", "callbacks", "runs")
 """Where they are, light modules first."""
 
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from xinc_pl.analysis.evolution import drift, panels_of, population
+from xinc_pl.analysis.evolution import courses_of, drift, panels_of, population
 
 
 def test_births_and_deaths_are_counted() -> None:
@@ -50,3 +50,32 @@ def test_panels_hold_all_layers_and_the_control_beside() -> None:
     ]
     assert correlation.quantity == "correlation"
     assert correlation.curves[0].is_control
+
+
+def test_each_callback_has_a_course_without_what_never_changes() -> None:
+    rows = [
+        ("spread", "head", "gini", -1, 0, 0.4),
+        ("spread", "head", "gini", -1, 3, 0.5),
+        ("spread", "head", "zero_maps", -1, 0, 2.0),
+        ("spread", "head", "zero_maps", -1, 3, 2.0),
+        ("spread", "block_1", "neurons", -1, 0, 5.0),
+        ("spread", "head", "neurons", -1, 0, 6.0),
+        ("still", "head", "zero_maps", -1, 0, 0.0),
+        ("still", "head", "zero_maps", -1, 3, 0.0),
+        ("once", "head", "gini", -1, 3, 0.5),
+        ("evolution", "frame", "psnr", 0, 0, 10.0),
+        ("evolution", "frame", "psnr", 0, 3, 20.0),
+        ("evolution", "head", "drift", -1, 1, 0.3),
+        ("evolution", "head", "drift", -1, 3, 0.2),
+    ]
+    spread, evolution = courses_of(rows, psnr="evolution")
+    assert (spread.callback, [panel.quantity for panel in spread.panels]) == ("spread", ["psnr", "gini"])
+    assert spread.unchanged == ("zero_maps 2", "neurons")
+    assert [panel.quantity for panel in evolution.panels] == ["psnr", "drift"]
+    assert courses_of([], psnr="evolution") == ()
+
+
+def test_without_a_target_there_is_no_psnr_beside() -> None:
+    rows = [("spread", "head", "gini", -1, epoch, epoch / 10) for epoch in (0, 3)]
+    (course,) = courses_of(rows, psnr="evolution")
+    assert [panel.quantity for panel in course.panels] == ["gini"]

@@ -5,11 +5,11 @@ import pytest
 import torch
 from tiny import tiny_clip, tiny_video
 
-from xinc_pl import dissect
+from xinc_pl import Frame, dissect
 from xinc_pl.analysis.grouping_variance import variance_distribution
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName, labels_of
 from xinc_pl.canvas import LayerCanvas
-from xinc_pl.models import nerv_from_released
+from xinc_pl.models import NeRV, nerv_from_released
 
 FRAME = tiny_clip().frames[0]
 CANVAS = dissect(tiny_video().network, FRAME.inputs)
@@ -77,3 +77,16 @@ def test_zero_maps_are_left_out_and_counted() -> None:
     result = variance_distribution("2", layer.statistics(wanted), partition)
     assert (len(result.variances), result.num_zero_maps) == (0, 4)
     assert np.isnan(result.median)
+
+
+def test_shuffled_pixels_are_no_null() -> None:
+    # Why nothing may be concluded from them: a network that has learnt nothing beats them more than a hundred times
+    # in its first block, even with rectangles, which are nowhere in particular.
+    torch.manual_seed(0)
+    untrained = NeRV(model_size=1e5, strides=(4, 2, 2))
+    grid = Partition("grid")
+    frame = Frame(0, torch.tensor([0.5], dtype=torch.float64), (128, 256), None)
+    labels = {each.key: labels_of(each, frame) for each in (grid, grid.control)}
+    statistics = dissect(untrained, frame.inputs)["block_1"].statistics(labels)
+    result = variance_distribution("block_1", statistics, grid)
+    assert result.median > 100 * result.control_median

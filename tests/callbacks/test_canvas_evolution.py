@@ -1,4 +1,5 @@
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import Probe, tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer
 
-from xinc_pl.callbacks import CanvasEvolution, LastCheckpoint
+from xinc_pl.callbacks import CanvasEvolution, DissectedFrame, LastCheckpoint, Outputs
 from xinc_pl.callbacks.film import Film
 
 LAYERS = ["block_1", "block_2", "head"]
@@ -28,8 +29,17 @@ def frames_of(path: Path) -> list[np.ndarray]:
     return pictures
 
 
-def test_films_numbers_and_the_final_figure(tmp_path: Path) -> None:
-    run = trainer(tmp_path, [evolution(), Probe(at_epochs=(0, 1), name="other")], max_epochs=4)
+class Counting(Probe):
+    """Logs a number that changes, and, as every probe, one that does not."""
+
+    def analyse(self, frames: Sequence[DissectedFrame], layers: Sequence[str], outputs: Outputs) -> None:
+        super().analyse(frames, layers, outputs)
+        outputs.scalars(layers[0], {"epoch": outputs.epoch})
+
+
+def test_films_numbers_and_the_final_figures(tmp_path: Path) -> None:
+    others = [Probe(at_epochs=(0, 1), name="still"), Counting(at_epochs=(0, 1), name="counting")]
+    run = trainer(tmp_path, [evolution(), *others], max_epochs=4)
     run.fit(tiny_video(), tiny_clip())
     folder = Path(run.log_dir) / "xinc/canvas_evolution"
     for layer in LAYERS:
@@ -37,7 +47,11 @@ def test_films_numbers_and_the_final_figure(tmp_path: Path) -> None:
         assert len(pictures) == 4, "epochs 0, 1, 3 and the last"
         assert len({picture.shape for picture in pictures}) == 1
         assert not np.array_equal(pictures[0], pictures[-1])
-    assert (folder / "all_layers/curves_epoch_0004.png").exists()
+    figures = sorted((folder / "all_layers/curves").iterdir())
+    assert [path.name for path in figures] == ["canvas_evolution_epoch_0004.png", "counting_epoch_0004.png"]
+    for path in figures:
+        width, height = Image.open(path).size
+        assert width > height
     events = EventAccumulator(run.log_dir, size_guidance={"images": 0, "scalars": 0}).Reload()
     drift = events.Scalars("xinc/canvas_evolution/head/drift")
     assert [point.step for point in drift] == [2, 6, 8], "none at the first dissection"
@@ -46,7 +60,8 @@ def test_films_numbers_and_the_final_figure(tmp_path: Path) -> None:
     assert len(shown) == 1
     animation = Image.open(io.BytesIO(shown[0].encoded_image_string))
     assert (animation.format, animation.n_frames) == ("PNG", 4)
-    assert len(events.Images("xinc/canvas_evolution/all_layers/curves")) == 1
+    tags = [tag for tag in events.Tags()["images"] if "curves" in tag]
+    assert tags == [f"xinc/canvas_evolution/all_layers/curves/{name}" for name in ("canvas_evolution", "counting")]
 
 
 def test_a_resumed_run_ends_with_the_same_figure_and_films(tmp_path: Path) -> None:
@@ -68,7 +83,7 @@ def test_a_resumed_run_ends_with_the_same_figure_and_films(tmp_path: Path) -> No
         "whole, when interrupted"
     )
     resumed = run(tmp_path / "resumed", 4, next((tmp_path / "stopped").rglob("last.ckpt")))
-    for name in [*(f"{layer}/film.webp" for layer in LAYERS), "all_layers/curves_epoch_0004.png"]:
+    for name in [*(f"{layer}/film.webp" for layer in LAYERS), "all_layers/curves/canvas_evolution_epoch_0004.png"]:
         paths = [folder / "xinc/canvas_evolution" / name for folder in (whole, resumed)]
         assert paths[0].read_bytes() == paths[1].read_bytes(), name
 

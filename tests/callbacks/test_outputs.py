@@ -34,6 +34,15 @@ def test_a_picture_is_the_same_in_tensorboard_and_on_disk(tmp_path: Path) -> Non
     assert (event.step, event.height, event.width) == (450, 5, 7)
 
 
+def test_arrays_are_stored_by_name_and_nothing_else(tmp_path: Path) -> None:
+    outputs = outputs_of(trainer(tmp_path), tmp_path)
+    outputs.arrays("head", "maps", {"a": [1.5, 2.5], "b": "words"})
+    stored = np.load(tmp_path / "mine/head/maps_epoch_0030.npz", allow_pickle=False)
+    assert {name: stored[name].tolist() for name in stored} == {"a": [1.5, 2.5], "b": "words"}
+    with pytest.raises(ValueError, match="maps: 'c' holds Python objects"):
+        outputs.arrays("head", "maps", {"c": [{}]})
+
+
 def test_tags_and_files_tell_the_frame_where_there_are_several(tmp_path: Path) -> None:
     outputs = outputs_of(trainer(tmp_path), tmp_path, several_frames=True)
     outputs.arrays("head", "maps", {"a": np.arange(3)}, frame=7)

@@ -100,9 +100,9 @@ def test_the_analysis_finds_the_same(network: FFN) -> None:
             assert found.spatial_control < 0.7 * found.spatial_correlation, (name, found.convention)
 
 
-def test_neurons_do_respect_space_but_for_a_comb(network: FFN) -> None:
-    # The numbers that are known, medians over neurons, are of the convention `released`. That of their random control
-    # (.008, .003) belongs to clusters of other sizes: the variance goes with the mean of 1 / area.
+def test_variances_of_deltas_are_the_known_ones(network: FFN) -> None:
+    # The numbers that are known, medians over neurons, are of the convention `released`. They tell nothing about space:
+    # a shifted grid is a grid, and smooth maps differ from shuffled pixels under any contiguous clusters.
     rows, columns = positions().unbind(-1)
     rectangles = rows // 32 * 8 + columns // 32
     shuffled = torch.randperm(rows.numel(), generator=torch.Generator().manual_seed(0))
@@ -117,7 +117,6 @@ def test_neurons_do_respect_space_but_for_a_comb(network: FFN) -> None:
         variance = {key: float(statistics.delta_variance(key).nanmedian()) for key in partitions}
         assert variance["rectangles"] == pytest.approx(expected_rectangles, abs=0.0006)
         assert variance["comb"] == pytest.approx(expected_comb, abs=0.00006)
-        assert variance["comb"] < 0.5 * variance["random"] < 0.05 * variance["rectangles"]
         # A random cluster of a pixels is a sample: its mean has the variance of one pixel, over a.
         maps = canvas[name].magnitudes().flatten(1).double()
         relative = maps[~statistics.zero_map]

@@ -152,7 +152,7 @@ def test_a_file_without_a_video_stream_is_refused(tmp_path: Path) -> None:
 def test_without_pyav_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     (tmp_path / "x.mp4").write_bytes(b"")
-    with pytest.raises(ValueError, match=r'pip install "xinc_pl\[video\]"'):
+    with pytest.raises(ValueError, match="pip install av"):
         clip(tmp_path / "x.mp4").setup("fit")
 
 

@@ -64,7 +64,7 @@ class Curve:
         layer: The layer, or whatever stands in its place.
         epochs: Ascending.
         values: One per epoch.
-        is_control: Whether this is what chance alone would give.
+        is_control: Whether this is what stands beside another curve for comparison.
     """
 
     layer: str
@@ -86,6 +86,50 @@ class Panel:
     callback: str
     quantity: str
     curves: tuple[Curve, ...]
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to see over the epochs: some curve does not keep one value."""
+        return any(len(set(curve.values)) > 1 for curve in self.curves)
+
+
+@dataclass(frozen=True)
+class Course:
+    """What one callback's numbers did over the training: one figure.
+
+    Attributes:
+        callback: Who logged them.
+        panels: The quantities that change, PSNR first.
+        unchanged: The others, with their value where all layers have the same.
+    """
+
+    callback: str
+    panels: tuple[Panel, ...]
+    unchanged: tuple[str, ...]
+
+
+def courses_of(rows: Iterable[Row], psnr: str) -> tuple[Course, ...]:
+    """Sort a run's numbers into one course per callback; none for a callback of which nothing has changed.
+
+    Args:
+        rows: The numbers.
+        psnr: The callback whose quantity ``psnr`` is shown beside everything else.
+    """
+    panels = panels_of(rows)
+    quality = tuple(panel for panel in panels if (panel.callback, panel.quantity) == (psnr, "psnr"))
+    courses = []
+    for callback in dict.fromkeys(panel.callback for panel in panels):
+        own = [panel for panel in panels if panel.callback == callback and panel not in quality]
+        changing = tuple(panel for panel in own if panel.changes)
+        if changing:
+            unchanged = tuple(_with_value(panel) for panel in own if not panel.changes)
+            courses.append(Course(callback, (*(each for each in quality if each.changes), *changing), unchanged))
+    return tuple(courses)
+
+
+def _with_value(panel: Panel) -> str:
+    values = {value for curve in panel.curves for value in curve.values}
+    return f"{panel.quantity} {values.pop():.3g}" if len(values) == 1 else panel.quantity
 
 
 def panels_of(rows: Iterable[Row]) -> tuple[Panel, ...]:

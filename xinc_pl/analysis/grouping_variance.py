@@ -23,7 +23,7 @@ class VarianceDistribution:
         partition: What was grouped.
         num_clusters: How many clusters there are.
         variances: Float64 (n,), ascending, of all neurons whose map is not zero everywhere.
-        control: Float64 (n,), ascending, the same for the random control.
+        control: Float64 (n,), ascending, the same for clusters of the same areas at shuffled pixels, which are no null.
         num_zero_maps: How many neurons are left out.
     """
 
@@ -51,7 +51,7 @@ class VarianceDistribution:
 
 
 def variance_distribution(layer: str, statistics: LayerStatistics, partition: Partition) -> VarianceDistribution:
-    """Collect the variances of one partition and its random control from a layer's statistics.
+    """Collect the variances of one partition, and of its areas at shuffled pixels, from a layer's statistics.
 
     Args:
         layer: The layer's name.

@@ -1,4 +1,4 @@
-"""Partitions of a frame: which pixels belong together, and a random control for each (P 4.2, S 6.2)."""
+"""Partitions of a frame: which pixels belong together, and the same areas at shuffled pixels (P 4.2, S 6.2)."""
 
 import warnings
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Partition:
         grid: Rows and columns of ``grid`` and ``comb``.
         convention: ``paper``; or ``released`` for what the authors' code does.
         seed: Of k-means and of the shuffle.
-        shuffled: The random control: the same areas, at shuffled pixels.
+        shuffled: The same areas, at shuffled pixels. No null for smooth maps: any contiguous clusters differ from it.
     """
 
     name: PartitionName
@@ -70,7 +70,7 @@ class Partition:
 
     @property
     def control(self) -> "Partition":
-        """The random control."""
+        """The same areas, at shuffled pixels."""
         return replace(self, shuffled=True)
 
 

@@ -1,4 +1,4 @@
-"""The canvas over the whole training: drift, births and deaths, all numbers in one figure, and films."""
+"""The canvas over the whole training: drift, births and deaths, all numbers as curves, and films."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import CanvasSample, canvas_sample
-from xinc_pl.analysis.evolution import drift, panels_of, population
+from xinc_pl.analysis.evolution import courses_of, drift, population
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.board import board_of
 from xinc_pl.callbacks.dissected import DissectedFrame
@@ -27,8 +27,9 @@ class CanvasEvolution(XINCCallback):
 
     Logs, of the first frame: ``xinc/canvas_evolution/<layer>/drift`` and the other quantities in the table below; a
     film of each layer, ``film.webp``, which is complete up to the last dissection at any time, and of which TensorBoard
-    shows up to 30 pictures when the training ends; and at the end the figure
-    ``xinc/canvas_evolution/all_layers/curves``, with every number that any XINC callback has logged, beside PSNR.
+    shows up to 30 pictures when the training ends; and at the end, for every XINC callback, the figure
+    ``xinc/canvas_evolution/all_layers/curves/<callback>``: the numbers that it has logged, over the epochs and beside
+    PSNR. Those that never changed are named below it.
 
     Args:
         num_neurons: How many neurons of each layer the film and the drift are about; always the same ones.
@@ -44,7 +45,8 @@ class CanvasEvolution(XINCCallback):
         "deaths": "neurons whose map has become zero everywhere since the dissection before",
         "psnr": "of the dissected frame, in dB",
         "film": "how the layer's total and the sampled maps form (at the end of the training)",
-        "curves": "every number that XINC has logged, over the epochs (at the end of the training)",
+        "curves/<callback>": "every number of this callback that has changed, over the epochs, beside PSNR; dashed: "
+        "what it is compared with (at the end of the training)",
     }
 
     def __init__(self, num_neurons: int = 16, milliseconds: int = 700, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
@@ -85,12 +87,8 @@ class CanvasEvolution(XINCCallback):
         """Draw all curves; show the films in TensorBoard."""
         from xinc_pl.plots.evolution import draw_evolution
 
-        rows = self._history.rows()
-        if not rows:
-            return
-        # PSNR first: everything else is looked at beside it.
-        rows.sort(key=lambda row: (row[0] != self.name, row[2] != "psnr"))
-        outputs.image("all_layers", "curves", draw_evolution(panels_of(rows), list(self._films)))
+        for course in courses_of(self._history.rows(), psnr=self.name):
+            outputs.image("all_layers", f"curves/{course.callback}", draw_evolution(course, self._all_layers))
         for layer, film in self._films.items():
             outputs.animation(layer, "film", film.excerpt(_PICTURES_IN_TENSORBOARD))
 

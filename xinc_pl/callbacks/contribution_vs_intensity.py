@@ -26,7 +26,7 @@ class ContributionVsIntensity(XINCCallback):
     meanings: ClassVar[Mapping[str, str]] = {
         "comparison": "total and intensity, each scaled to [0, 1], their difference, and the frame's edges",
         "intensity": "Pearson correlation over pixels of the layer's total with the frame's intensity",
-        "intensity_control": "the same with the frame turned by half a turn: what unrelated pixels give",
+        "intensity_control": "the same with the frame turned by half a turn: one wrong place, not the spread of many",
         "edges": "Pearson correlation of the layer's total with the frame's Sobel edges",
         "edges_control": "the same with the edges turned by half a turn",
     }

@@ -33,12 +33,17 @@ def guide_text(chapters: Sequence[Chapter]) -> str:
     """The page, in Markdown."""
     lines = ["Steps are optimiser steps. Pictures: move the slider above a card to go through the training.", ""]
     for chapter in chapters:
-        lines += [f"## xinc/{chapter.name}", "", chapter.summary, ""]
-        lines += [f"Layers, input side first: {', '.join(chapter.layers)}", ""]
+        lines += [f"## xinc/{_words(chapter.name)}", "", _words(chapter.summary), ""]
+        lines += [f"Layers, input side first: {', '.join(f'`{layer}`' for layer in chapter.layers)}", ""]
         lines += ["| quantity | meaning |", "|---|---|"]
-        lines += [f"| `{quantity}` | {meaning} |" for quantity, meaning in chapter.meanings.items()]
+        lines += [f"| `{quantity}` | {_words(meaning)} |" for quantity, meaning in chapter.meanings.items()]
         lines += [""]
     return "\n".join(lines)
+
+
+def _words(text: str) -> str:
+    """Text that Markdown shows as it stands, but for code in backticks: a bare ``|`` would end a table's cell."""
+    return re.sub(r"(`[^`]*`)|([&|<*_\[\]#])", lambda found: found[1] or f"&#{ord(found[2])};", " ".join(text.split()))
 
 
 def layout(chapters: Sequence[Chapter]) -> dict[str, dict[str, list[str | list[str]]]]:

@@ -36,7 +36,8 @@ class MotionContributions(XINCCallback):
     meanings: ClassVar[Mapping[str, str]] = {
         "motion": "per layer, the sum over neurons of how much their contributions change, over its mean",
         "correlation": "Spearman's rank correlation over pixels of the layer's change with the flow's magnitude",
-        "correlation_control": "the same with the flow of another pair (of the only pair: mirrored)",
+        "correlation_control": "the same with the flow of another pair (of the only pair: mirrored), where the same "
+        "things may move in the same places",
         "moving_over_still": "mean change of pixels that move against the scene over that of the others",
         "moving_over_still_control": "the same with the flow of another pair",
     }

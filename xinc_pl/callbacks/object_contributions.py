@@ -37,7 +37,8 @@ class ObjectContributions(XINCCallback):
         "concentration": "mean distance between objects of different categories over that within one: above 1, objects "
         "of a category are treated alike",
         "concentration_control": "the same, when categories are dealt out at random",
-        "concentration_p": "share of such deals that reach the concentration: small where it is no chance",
+        "concentration_p": "share of 200 such deals that reach the concentration; with few objects there are few "
+        "different deals",
     }
 
     def __init__(self, num_neurons: int = 12, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up

@@ -102,9 +102,17 @@ class Outputs:
             history.add(Quantity(self.name, layer, quantity, -1 if frame is None else frame), self.epoch, float(value))
 
     def arrays(self, layer: str, quantity: str, arrays: Mapping[str, npt.ArrayLike], frame: int | None = None) -> None:
-        """Write arrays by name to an ``.npz`` file."""
+        """Write arrays by name to an ``.npz`` file.
+
+        Raises:
+            ValueError: Something is no array of numbers, truth values or words.
+        """
+        plain = {key: np.asarray(value) for key, value in arrays.items()}
+        for key, array in plain.items():
+            if array.dtype.hasobject:  # NumPy below 2.1 can't be told to refuse them
+                raise ValueError(f"{quantity}: {key!r} holds Python objects; give numbers, truth values or words")
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **{key: np.asarray(value) for key, value in arrays.items()})
+        np.savez_compressed(buffer, **plain)
         write_aside(self._file(self.tag(layer, quantity, frame), ".npz"), buffer.getvalue())
 
     def embedding(self, layer: str, quantity: str, embedding: Embedding) -> None:

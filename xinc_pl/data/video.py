@@ -17,7 +17,7 @@ class Video(FramesDataModule):
 
     Args:
         path: A folder of images, taken in the order of the numbers in their names, or a video file (which needs
-            PyAV: ``pip install "xinc_pl[video]"``).
+            PyAV: ``pip install av``).
         size: Height and width to crop (around the centre) and resize every frame to.
         num_frames: Length of the clip.
         first_frame: Where in the video the clip starts, from 0.
@@ -94,7 +94,7 @@ def _read_file(file: Path, wanted: range) -> Iterator[tuple[str, Tensor]]:
         import av
     except ImportError as error:
         raise ValueError(
-            f'reading the video file {file} needs PyAV: pip install "xinc_pl[video]", or give a folder of images'
+            f"reading the video file {file} needs PyAV: pip install av, or give a folder of images"
         ) from error
     try:
         with av.open(str(file)) as container:

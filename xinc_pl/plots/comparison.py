@@ -82,7 +82,7 @@ def draw_run_variances(layers: Sequence[LayerComparison], runs: Sequence[str], t
         An image (height, 1280, 3).
     """
     row = 300
-    note = "boxes: 25 to 75 % of neurons, whiskers 5 to 95 %; pale: random control, the same areas at shuffled pixels"
+    note = "boxes: 25 to 75 % of neurons, whiskers 5 to 95 %; pale: the same areas, pixels shuffled (no null)"
     page = _Page(title, runs, row * len(layers) + 10, note)
     for index, layer in enumerate(layers):
         axes = page.axes(110, index * row + 34, _WIDTH - 130, row - 84)

@@ -56,7 +56,7 @@ class Sheet:
         """Put a picture (H, W) or (H, W, 3) into a box, with its title above."""
         left, top, width, height = box
         self._axes.imshow(
-            values, cmap=colours, norm=norm, interpolation="auto", extent=(left, left + width, top + height, top)
+            values, cmap=colours, norm=norm, interpolation="antialiased", extent=(left, left + width, top + height, top)
         )
         self.frame(box, _FRAME_COLOUR, 0.5)
         if title:

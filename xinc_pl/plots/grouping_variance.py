@@ -1,4 +1,4 @@
-"""The variance of deltas per layer and partition, beside chance (Fig. 4, 16)."""
+"""The variance of deltas per layer and partition, beside that of shuffled pixels (Fig. 4, 16)."""
 
 from collections.abc import Sequence
 
@@ -39,8 +39,14 @@ def draw_variances(
     canvas = FigureCanvasAgg(figure)
     title = f"grouping variance · {moment_title(epoch, psnr)}"
     figure.text(0.012, 1 - 0.1 / height, title, fontsize=HEADING_SIZE, weight="bold", va="top")
-    handles = [Patch(color="#555555", label="partition"), Patch(color=_pale("#555555"), label="its random control")]
-    figure.legend(handles=handles, loc="upper right", ncols=2, fontsize=FONT_SIZE, frameon=False)
+    handles = [
+        Patch(color="#555555", label="partition"),
+        Patch(color=_pale("#555555"), label="the same areas at shuffled pixels, which are no null"),
+    ]
+    below_the_title = (1, 1 - 0.42 / height)
+    figure.legend(
+        handles=handles, loc="upper right", bbox_to_anchor=below_the_title, ncols=2, fontsize=FONT_SIZE, frameon=False
+    )
     for row, layer in enumerate(results):
         bottom = 1 - (_HEADING + (row + 1) * _ROW - 0.5) / height
         left = figure.add_axes((0.075, bottom, 0.53, (_ROW - 0.75) / height))

@@ -10,7 +10,7 @@ PARTITION_COLOURS = {
     "grid": "#E69F00",
     "comb": "#56B4E9",
 }
-"""Of each partition; its random control has the same, paler."""
+"""Of each partition; the same areas at shuffled pixels have it paler."""
 
 CONVENTION_COLOURS = {"paper": "#0072B2", "released": "#D55E00", "effect": "#009E73"}
 CONTROL_COLOUR = "#999999"

@@ -32,7 +32,8 @@ def draw_partitions(
     width = (_WIDTH - MARGIN * (columns + 1)) / columns
     pitch = width * aspect + TITLE_HEIGHT
     sheet = Sheet(_WIDTH, round(_HEADING + 2 * pitch + MARGIN))
-    sheet.words("partitions, and their random controls", MARGIN, 8, size=HEADING_SIZE, bold=True)
+    sheet.words("partitions", MARGIN, 8, size=HEADING_SIZE, bold=True)
+    sheet.words("below each: the same areas at shuffled pixels, which are no null", 230, 20)
     for place, (name, labels) in enumerate(partitions.items()):
         row, column = divmod(place, columns)
         box = (MARGIN + column * (width + MARGIN), _HEADING + TITLE_HEIGHT + row * pitch, width, width * aspect)

@@ -16,7 +16,8 @@ alike, 0 where from its own only."""
 
 _ABOUT_VARIANCES = """\
 How unevenly do neurons treat the clusters of a partition? Median over neurons of the variance of deltas; in brackets:
-for the random control, clusters of the same areas at shuffled pixels."""
+for clusters of the same areas at shuffled pixels, which are no null: maps are smooth, and those of an untrained network
+beat shuffled pixels too."""
 
 
 def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison]) -> str:
@@ -83,6 +84,7 @@ def scalars_of(layers: Sequence[LayerComparison]) -> Mapping[str, float]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]  # a bare one would end the cell
     widths = [max(len(line[column]) for line in (head, *rows)) for column in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
