@@ -113,8 +113,8 @@ def _heaviest(lines: Sequence[str]) -> Complaint:
 
 def _leaf(message: str, first: str) -> Complaint:
     whole = " ".join(message.split())
-    what, _, given = whole.partition(". Got value: ")
-    value = given.split(" Subclass types expect one of:")[0] if given else None
+    what, got, given = whole.partition(". Got value:")
+    value = given.split(" Subclass types expect one of:")[0].strip() if got else None
     if match := re.match(r"Expected a (?!path|dot )(.*)", what):
         return Complaint(expected=(match[1],), given=value)
     if first.startswith("Not a valid subclass of"):
@@ -128,6 +128,8 @@ def _leaf(message: str, first: str) -> Complaint:
         return Complaint(text="key", given=match[1], weight=_SPECIFIC)
     if match := re.match(r"the following arguments are required: (.*)", whole):
         return Complaint(text="missing", given=match[1], weight=_SPECIFIC)
+    if match := re.match(r"unrecognized arguments: (.*)", whole):
+        return Complaint(text="argument", given=match[1], weight=_SPECIFIC)
     return Complaint(text=whole, weight=_PLAIN)
 
 
@@ -151,6 +153,8 @@ class _Writer:
             return self._unknown_key(key, complaint)
         if complaint.text == "missing":
             return self._missing(key, complaint)
+        if complaint.text == "argument":
+            return self._unknown_argument(str(complaint.given))
         if complaint.text == "class":
             return start + self._unknown_class(complaint)
         if complaint.text:
@@ -169,6 +173,12 @@ class _Writer:
         owner, place = complaint.owner.rpartition(".")[2], f"{key}: " if key else ""
         listed = f"; it has {', '.join(own[:_MAX_NAMES])}" if own else "; it has none"
         return f"{place}{owner} has no option {first!r}{did_you_mean(first, own) or listed}"
+
+    def _unknown_argument(self, words: str) -> str:
+        option = words.split()[0].split("=")[0]
+        if not option.startswith("--"):
+            return f"there is no use for {words!r}; options begin with --, as in --config nerv"
+        return f"there is no option {option}{did_you_mean(option, [f'--{key}' for key in self.known_keys])}"
 
     def _missing(self, key: str, complaint: Complaint) -> str:
         names = [name.strip() for name in str(complaint.given).split(",")]
@@ -214,7 +224,7 @@ def _argument_base(class_path: str, argument: str) -> type | None:
         hint = get_type_hints(_import(class_path).__init__)[argument]
     except Exception:  # a hint is not worth a failure
         return None
-    options = get_args(hint) if get_origin(hint) is not None else (hint,)
+    options: tuple[Any, ...] = get_args(hint) if get_origin(hint) is not None else (hint,)
     return next((each for each in options if inspect.isclass(each) and each is not type(None)), None)
 
 
@@ -235,6 +245,7 @@ def _got(complaint: Complaint) -> str:
     given = complaint.given
     if given is None:
         return ""
+    given = "null" if given == "None" else given
     shown = given if len(given) <= _MAX_GIVEN else f"{given[:_MAX_GIVEN]}..."
     choices = [each for option in complaint.expected for each in _choices(option)]
     return f", got {shown!r}" + (did_you_mean(given, choices) if choices else "")
@@ -246,15 +257,14 @@ def _choices(option: str) -> list[str]:
 
 
 def _alternatives(options: Sequence[str], conjunction: str = "or") -> str:
-    words = list(dict.fromkeys(_in_words(option) for option in options))
+    choices = dict.fromkeys(choice for option in options for choice in _choices(option))
+    others = [_in_words(option) for option in options if not _choices(option)]
+    words = list(dict.fromkeys([*([f"one of {', '.join(choices)}"] if choices else []), *others]))
     words.sort(key=lambda word: word == "null")
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
 
 
 def _in_words(option: str) -> str:
-    choices = _choices(option)
-    if choices:
-        return f"one of {', '.join(choices)}"
     if match := re.fullmatch(r"tuple with (\d+) elements", option):
         return f"a list of {match[1]}"
     if match := re.fullmatch(r"<class '(?:[\w.]+\.)?(\w+)'>", option):

@@ -94,7 +94,9 @@ def _check_keys(content: Mapping[str, Any], parser: Any, name: str) -> None:  # 
         TypeError: Names the file and the first key that is not known here.
     """
     known = {action.dest.split(".")[0] for action in parser._actions} - {"help", "config", "print_config"}
-    commands = next((action.choices for action in parser._actions if action.dest == "subcommand"), {})
+    commands: Mapping[str, Any] = next(
+        (action.choices for action in parser._actions if action.dest == "subcommand"), {}
+    )
     known |= set(commands)
     for key, value in content.items():
         root = str(key).split(".")[0].removesuffix("+")

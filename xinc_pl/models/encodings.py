@@ -22,6 +22,8 @@ class FourierFeatures(nn.Module):
 
     def __init__(self, num_frequencies: int = 104, scale: float = 10.0) -> None:
         super().__init__()
+        if not 0 < scale < math.inf:
+            raise ValueError(f"FourierFeatures: scale is {scale}; it must be positive")
         self.register_buffer("frequencies", torch.randn(num_frequencies, 2) * scale)
         self._remembered: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -80,6 +82,14 @@ class TimeEncoding(nn.Module):
 
     def __init__(self, levels: int = 80, base: float = 1.25) -> None:
         super().__init__()
+        if not 0 < base < math.inf:
+            raise ValueError(f"TimeEncoding: base is {base}; it must be positive")
+        most = max_levels(base)
+        if levels > most:
+            raise ValueError(
+                f"TimeEncoding: levels is {levels} with base {base:g}, whose powers overflow after {most}; set levels to "
+                f"{most} or less, or base to less"
+            )
         # Spelt out, or a double default type would round differently.
         bases = base ** torch.arange(levels, dtype=torch.float32, device="cpu") * math.pi
         self.register_buffer("bits", bases.view(torch.int32))
@@ -91,3 +101,10 @@ class TimeEncoding(nn.Module):
         bases = self.bits.to(device).view(torch.float32).to(torch.float64)
         phases = time.to(device, torch.float64)[:, None] * bases
         return torch.cat([phases.sin(), phases.cos()], dim=-1)
+
+
+def max_levels(base: float) -> float:
+    """How many frequencies base**k * pi there are in float32."""
+    if base <= 1:
+        return math.inf
+    return math.floor(math.log(torch.finfo(torch.float32).max / math.pi) / math.log(base)) + 1

@@ -94,6 +94,10 @@ def try_loss(name: str, loss: nn.Module, prediction: Tensor, target: Tensor) -> 
         ValueError: The loss cannot be taken of frames, is no single finite number, or does not depend on them.
     """
     kind = type(loss).__name__
+    try:
+        loss = copy.deepcopy(loss)  # it may count its calls
+    except Exception:  # what cannot be copied is not tried
+        return
     with preserved_random_state(), _evaluated(loss), torch.enable_grad():
         prediction = prediction.detach().float().requires_grad_()
         try:
@@ -127,12 +131,13 @@ def _require_training_memory(module: "INRModule", indices: Tensor) -> None:
         return tensor
 
     try:
-        with (
-            preserved_random_state(),
-            torch.enable_grad(),
-            torch.autograd.graph.saved_tensors_hooks(note, lambda it: it),
-        ):
-            copy.deepcopy(module.network).to("meta")(inputs.to("meta"))
+        network = copy.deepcopy(module.network).to("meta")
+        for part in network.modules():
+            part._forward_hooks.clear()  # others look at data there
+            part._forward_pre_hooks.clear()
+        hooks = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
+        with preserved_random_state(), torch.enable_grad(), hooks:
+            network(inputs.to("meta"))
     except Exception:  # not every network works without data
         return
     kept = {storage._cdata: storage.nbytes() for storage in (tensor.untyped_storage() for tensor in held)}
