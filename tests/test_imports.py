@@ -35,7 +35,7 @@ ALLOWED = {
         "training",
     },
     "runs": {"callbacks", "canvas", "complaints", "data", "frames", "random_state"},
-    "tools": {"analysis", "callbacks", "canvas", "plots", "runs", "suggestions"},
+    "tools": {"analysis", "arguments", "callbacks", "canvas", "plots", "runs", "suggestions"},
     "config_files": {"suggestions"},
     "refusals": {"complaints", "memory"},
     "settings": {"arguments", "suggestions", "training"},
@@ -48,7 +48,17 @@ ALLOWED = {
 }
 """Part of the package, and the parts it may import."""
 
-FRAMEWORK_FREE = {"frames", "random_state", "models", "canvas", "analysis", "plots"}
+FRAMEWORK_FREE = {
+    "arguments",
+    "frames",
+    "memory",
+    "random_state",
+    "suggestions",
+    "models",
+    "canvas",
+    "analysis",
+    "plots",
+}
 
 
 def part_of(path: Path) -> str:

@@ -215,7 +215,8 @@ def subclass_names(base: type, package: str = "") -> set[str]:
     """Names of the classes derived from a class that can be made; of those in a package, if one is given."""
     usable = not inspect.isabstract(base) and not base.__name__.startswith("_") and base.__module__.startswith(package)
     found = {base.__name__} if usable else set()
-    return found.union(*(subclass_names(each, package) for each in type.__subclasses__(base)))
+    below: list[type] = type.__subclasses__(base)
+    return found.union(*(subclass_names(each, package) for each in below))
 
 
 def _argument_base(class_path: str, argument: str) -> type | None:

@@ -84,14 +84,15 @@ class TimeEncoding(nn.Module):
         super().__init__()
         if not 0 < base < math.inf:
             raise ValueError(f"TimeEncoding: base is {base}; it must be positive")
-        most = max_levels(base)
-        if levels > most:
-            raise ValueError(
-                f"TimeEncoding: levels is {levels} with base {base:g}, whose powers overflow after {most}; set levels to "
-                f"{most} or less, or base to less"
-            )
         # Spelt out, or a double default type would round differently.
         bases = base ** torch.arange(levels, dtype=torch.float32, device="cpu") * math.pi
+        finite = bases.isfinite()
+        if not bool(finite.all()):
+            most = int(finite.sum())
+            raise ValueError(
+                f"TimeEncoding: levels is {levels} with base {base:g}, whose powers overflow after {most}; "
+                f"set levels to {most} or less, or base to less"
+            )
         self.register_buffer("bits", bases.view(torch.int32))
 
     def forward(self, time: Tensor) -> Tensor:
@@ -101,10 +102,3 @@ class TimeEncoding(nn.Module):
         bases = self.bits.to(device).view(torch.float32).to(torch.float64)
         phases = time.to(device, torch.float64)[:, None] * bases
         return torch.cat([phases.sin(), phases.cos()], dim=-1)
-
-
-def max_levels(base: float) -> float:
-    """How many frequencies base**k * pi there are in float32."""
-    if base <= 1:
-        return math.inf
-    return math.floor(math.log(torch.finfo(torch.float32).max / math.pi) / math.log(base)) + 1
