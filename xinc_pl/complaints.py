@@ -68,7 +68,7 @@ def read_complaint(message: str) -> Complaint:
     """Read a message of jsonargparse's. Whatever is not understood becomes the text, in one line."""
     lines = [line for line in message.splitlines() if line.strip()]
     if not lines:
-        return Complaint(text=message.strip())
+        return Complaint(text="no reason was given", weight=_PLAIN)
     first, rest = lines[0].strip(), textwrap.dedent("\n".join(lines[1:]))
     if match := re.match(r'Parser key "([^"]+)"( element \d+)?:(.*)', first):
         inner = read_complaint("\n".join([match[3].strip(), rest]) if match[3].strip() else rest)
@@ -262,6 +262,8 @@ def _alternatives(options: Sequence[str], conjunction: str = "or") -> str:
     others = [_in_words(option) for option in options if not _choices(option)]
     words = list(dict.fromkeys([*([f"one of {', '.join(choices)}"] if choices else []), *others]))
     words.sort(key=lambda word: word == "null")
+    if not words:
+        return "another value"
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
 
 

@@ -31,7 +31,7 @@ def message_of(error: BaseException) -> str:
             f"there is not enough memory for {gigabytes(int(match[1]))} at once; use a smaller size, network or batch"
         )
     line = " ".join(one_line(text).split())
-    if not line:
+    if not text.strip():
         return type(error).__name__
     plain = isinstance(error, (ValueError, MisconfigurationException, RuntimeError, ImportError, OSError))
     return line if plain else f"{type(error).__name__}: {line}"

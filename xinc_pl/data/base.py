@@ -98,7 +98,7 @@ class FramesDataModule(LightningDataModule, ABC):
             count = f"{self.num_frames} frame{'s' * (self.num_frames != 1)} of {self.size[0]}x{self.size[1]}"
             require_memory(
                 self.num_frames * math.prod(self.size) * _BYTES_PER_PIXEL,
-                f"{type(self).__name__}: {count}",
+                f"{type(self).__name__} with {count}",
                 "set size or num_frames to less",
             )
             self._frames = self.load()

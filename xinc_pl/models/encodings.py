@@ -33,7 +33,7 @@ class FourierFeatures(nn.Module):
         if plain and self._remembered is not None and self._applies(coordinates):
             return self._remembered[2]
         # Phases reach 2 pi * 30: half precision, also under autocast, would leave nothing of them.
-        with torch.autocast(coordinates.device.type, enabled=False):
+        with torch.autocast("cpu" if coordinates.is_meta else coordinates.device.type, enabled=False):
             exact = torch.promote_types(self.frequencies.dtype, torch.float32)
             phases = 2 * math.pi * coordinates.to(exact) @ self.frequencies.to(exact).T
             features = torch.cat([phases.sin(), phases.cos()], dim=-1).to(self.frequencies.dtype)

@@ -69,7 +69,7 @@ class NeRV(nn.Module):
             before * after * kernel**2 * stride**2
             for before, after, kernel, stride in zip(widths, widths[1:], kernels, strides, strict=False)
         )
-        require_memory(4 * weights, f"NeRV: {weights:.3g} weights", "set model_size, width or size to less")
+        require_memory(4 * weights, f"NeRV with {weights:.3g} weights", "set model_size, width or size to less")
         self.stem = nn.Conv2d(2 * levels, width * math.prod(self.grid), 1)
         self.blocks = nn.ModuleList(
             NeRVBlock(before, after, kernel, stride)

@@ -115,7 +115,11 @@ class INRModule(LightningModule, ABC):
             raise NonFiniteLossError(
                 f"the loss is {loss.item()} in epoch {self.current_epoch} (step {self.global_step}); lower the "
                 f"learning rate (it is {self.lr:g}) or clip the gradients (trainer.gradient_clip_val)"
-                + (". The last checkpoint is from before." if self.current_epoch else "; there is no checkpoint yet")
+                + (
+                    ". The last checkpoint is from before."
+                    if self.current_epoch and self.trainer.checkpoint_callbacks
+                    else "; there is no checkpoint"
+                )
             )
         with torch.no_grad():
             mse = (prediction - target).square().mean(dim=(1, 2, 3))
