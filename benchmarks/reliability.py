@@ -99,11 +99,9 @@ def command_outcome(words: Sequence[str]) -> Outcome:
         return Outcome("ran", "")
     is_right = code == 2 and len(lines) == 1 and lines[0].startswith("xinc: error: ") and not left
     said = lines[-1].removeprefix("xinc: error: ") if lines else str(code)
-    return (
-        Outcome("refused", said)
-        if is_right
-        else Outcome("wrong", f"exit {code}, {len(lines)} lines, left {left}: {said}")
-    )
+    if is_right:
+        return Outcome("refused", said)
+    return Outcome("wrong", f"exit {code}, {len(lines)} lines, left {left}: {said}")
 
 
 def call_outcome(call: Callable[[], object]) -> Outcome:
@@ -215,9 +213,9 @@ def kinds(folder: Path) -> list[Kind]:
             [
                 *each("--data.size", "[100000, 200000]"),
                 *each("--data.num_frames", "1000000000"),
-                *each("--model.network.model_size", "1e15"),
+                video("--model.network.width", "null", "--model.network.model_size", "1e15"),
                 *each("--model.network.width", "1000000"),
-                image("--data.size", "[9000, 9000]"),
+                image("--data.size", "[9000, 9000]", "--model.network.num_frequencies", "104"),
                 image("--model.network.widths", "[1000000, 1000000]"),
             ],
         ),

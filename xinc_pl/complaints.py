@@ -64,6 +64,11 @@ def one_line(message: str, known_keys: Sequence[str] = (), base_of: Callable[[st
     return _Writer(tuple(known_keys), base_of or (lambda _: None)).line(complaint)
 
 
+def is_parsers(message: str) -> bool:
+    """Whether a message is one of jsonargparse's lists of complaints."""
+    return message.lstrip().startswith(("Parser key", "Problem with given class_path", _UNION))
+
+
 def read_complaint(message: str) -> Complaint:
     """Read a message of jsonargparse's. Whatever is not understood becomes the text, in one line."""
     lines = [line for line in message.splitlines() if line.strip()]

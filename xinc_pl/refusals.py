@@ -12,7 +12,7 @@ from typing import NoReturn
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from xinc_pl.complaints import one_line
+from xinc_pl.complaints import is_parsers, one_line
 from xinc_pl.memory import gigabytes
 
 
@@ -30,7 +30,7 @@ def message_of(error: BaseException) -> str:
         return (
             f"there is not enough memory for {gigabytes(int(match[1]))} at once; use a smaller size, network or batch"
         )
-    line = " ".join(one_line(text).split())
+    line = one_line(text) if is_parsers(text) else " ".join(text.split())
     if not text.strip():
         return type(error).__name__
     plain = isinstance(error, (ValueError, MisconfigurationException, RuntimeError, ImportError, OSError))

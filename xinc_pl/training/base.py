@@ -112,14 +112,11 @@ class INRModule(LightningModule, ABC):
         prediction, target = self.reconstruct(batch.indices).float(), batch.target.float()
         loss = cast(Tensor, self.loss(prediction, target))
         if not torch.isfinite(loss):
+            is_kept = self.current_epoch > 0 and self.trainer.checkpoint_callbacks
             raise NonFiniteLossError(
                 f"the loss is {loss.item()} in epoch {self.current_epoch} (step {self.global_step}); lower the "
-                f"learning rate (it is {self.lr:g}) or clip the gradients (trainer.gradient_clip_val)"
-                + (
-                    ". The last checkpoint is from before."
-                    if self.current_epoch and self.trainer.checkpoint_callbacks
-                    else "; there is no checkpoint"
-                )
+                f"learning rate (it is {self.lr:g}) or clip the gradients (trainer.gradient_clip_val). "
+                + ("The last checkpoint is from before." if is_kept else "There is no checkpoint yet.")
             )
         with torch.no_grad():
             mse = (prediction - target).square().mean(dim=(1, 2, 3))
