@@ -14,27 +14,52 @@ PACKAGE = Path(xinc_pl.__file__).parent
 ALLOWED = {
     "frames": set(),
     "random_state": set(),
-    "models": set(),
+    "arguments": set(),
+    "suggestions": set(),
+    "complaints": {"suggestions"},
+    "memory": set(),
+    "models": {"memory"},
     "canvas": set(),
-    "data": {"frames"},
-    "training": {"frames", "models", "random_state"},
+    "data": {"arguments", "frames", "memory"},
+    "training": {"arguments", "frames", "memory", "models", "random_state"},
     "analysis": {"canvas", "frames"},
     "plots": {"analysis"},
-    "callbacks": {"analysis", "canvas", "data", "frames", "names", "models", "plots", "random_state", "training"},
+    "callbacks": {
+        *("analysis", "arguments", "canvas", "data", "frames", "models", "names", "plots", "random_state"),
+        *("suggestions", "training"),
+    },
     "names": set(),
     "plain_yaml": set(),
     "checkpoints": {"models"},
     "trust": {"data", "models", "training"},
     "resuming": {"checkpoints", "training"},
-    "runs": {"callbacks", "canvas", "checkpoints", "data", "frames", "plain_yaml", "random_state", "trust"},
-    "tools": {"analysis", "callbacks", "canvas", "names", "plots", "runs"},
-    "cli": {"callbacks", "checkpoints", "data", "models", "plain_yaml", "resuming", "runs", "tools", "training"},
+    "runs": {
+        *("callbacks", "canvas", "checkpoints", "complaints", "data", "frames", "plain_yaml", "random_state", "trust"),
+    },
+    "tools": {"analysis", "arguments", "callbacks", "canvas", "names", "plots", "runs", "suggestions"},
+    "config_files": {"plain_yaml", "suggestions"},
+    "refusals": {"complaints", "memory"},
+    "settings": {"arguments", "suggestions", "training"},
+    "cli": {
+        *("callbacks", "checkpoints", "complaints", "config_files", "data", "models", "refusals", "resuming", "runs"),
+        *("settings", "suggestions", "tools", "training"),
+    },
     "__main__": {"cli"},
     "__init__": {"callbacks", "canvas", "data", "frames", "models", "runs", "training"},
 }
 """Part of the package, and the parts it may import."""
 
-FRAMEWORK_FREE = {"frames", "random_state", "models", "canvas", "analysis", "plots"}
+FRAMEWORK_FREE = {
+    "arguments",
+    "frames",
+    "memory",
+    "random_state",
+    "suggestions",
+    "models",
+    "canvas",
+    "analysis",
+    "plots",
+}
 
 
 def part_of(path: Path) -> str:

@@ -1,5 +1,6 @@
 """The command line: one LightningCLI, with the bundled configurations by name."""
 
+import argparse
 import importlib
 import inspect
 import signal
@@ -9,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import ActionConfigFile, Namespace
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from jsonargparse import Namespace
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import distributed
@@ -25,62 +27,51 @@ import xinc_pl.models
 import xinc_pl.training
 from xinc_pl.callbacks import LastCheckpoint, ReconstructionWriter, RunSummary
 from xinc_pl.callbacks.guide import write_hyperparameters
-from xinc_pl.callbacks.outputs import is_rehearsal
+from xinc_pl.callbacks.outputs import callbacks_of, is_rehearsal
 from xinc_pl.checkpoints import CheckpointError
+from xinc_pl.complaints import one_line
+from xinc_pl.config_files import BundledConfigFile, bundled_configs, file_with_key
 from xinc_pl.data import FramesDataModule
-from xinc_pl.plain_yaml import PlainYAMLError, read_plain_yaml
+from xinc_pl.refusals import give_up, is_configuration_error, nothing_left_behind
 from xinc_pl.resuming import choose_checkpoint
-from xinc_pl.runs import LINKS, RunError, one_line
+from xinc_pl.runs import LINKS, RunError
+from xinc_pl.settings import check_monitors, check_seed, check_trainer_settings
+from xinc_pl.suggestions import did_you_mean
 from xinc_pl.training import NonFiniteLossError
 
 _DESCRIPTION = f"""{xinc_pl.__doc__} And afterwards: `xinc compare RUN RUN ...` lays the canvases of finished runs side
 by side; see `xinc compare --help`."""
 
 
-def bundled_configs() -> dict[str, Path]:
-    """Configurations that come with the package, by name without suffix."""
-    package = Path(__file__).parent
-    folders = [package / "configs"]
-    if (package.parent / "pyproject.toml").is_file():  # a clone
-        folders.append(package.parent / "configs")
-    return {path.stem: path for folder in reversed(folders) for path in sorted(folder.glob("*.yaml"))}
-
-
 class OneLineParser(LightningArgumentParser):
     """A parser that says what is wrong in one line, not after a page of usage."""
 
+    config_files: Sequence[Path] = ()
+    """Those that have been read."""
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the message and exit with 2."""
-        give_up(message if ex is None else ex)
+        """Print the message and exit with 2; within a value of another parser's, leave that to it."""
+        if not self.exit_on_error:
+            raise argparse.ArgumentError(None, message) from ex
+        parser = getattr(ex, "subcommand_parser", None) or self
+        message = message if ex is None else str(ex)
+        keys = {action.dest for action in parser._actions}
+        line = one_line(message, sorted(keys), base_of=_BASES.get)
+        file = file_with_key(parser.config_files, line.partition(": ")[0])
+        give_up(line if file is None or _is_bundled(file) else f"{line} (in {file})")
 
 
-def give_up(error: Exception | str) -> NoReturn:
-    """Print one line and exit with 2."""
-    sys.stderr.write(f"xinc: error: {one_line(str(error))}\n")
-    sys.exit(2)
+_BASES: dict[str, type] = {
+    "model": LightningModule,
+    "data": LightningDataModule,
+    "trainer.callbacks": Callback,
+    "trainer.logger": Logger,
+}
+"""What the classes of these keys are derived from."""
 
 
-class BundledConfigFile(ActionConfigFile):
-    """``--config`` that takes a path, or the name of a bundled configuration."""
-
-    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:  # noqa: ANN401
-        """Apply the configuration that ``values`` names."""
-        file = _find_config(values)
-        if file.is_file():
-            try:
-                read_plain_yaml(file)  # jsonargparse would look for the end of YAML that has none
-            except PlainYAMLError as error:
-                raise TypeError(f"config {str(file)!r} cannot be read: {error}") from error
-        super().__call__(parser, cfg, str(file), option_string)  # type: ignore[no-untyped-call]
-
-
-def _find_config(name: str) -> Path:
-    if Path(name).is_file() or "\n" in name:
-        return Path(name)
-    bundled = bundled_configs()
-    if name.removesuffix(".yaml") in bundled:
-        return bundled[name.removesuffix(".yaml")]
-    raise TypeError(f"config {name!r} is neither a file nor bundled; bundled are {', '.join(sorted(bundled))}")
+def _is_bundled(file: Path) -> bool:
+    return file in bundled_configs().values()
 
 
 class ConfigKeeper(SaveConfigCallback):
@@ -140,6 +131,16 @@ class XINCCommandLine(LightningCLI):
             for target in targets:
                 parser.link_arguments(source, target, apply_on="instantiate")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse; refuse settings that would only fail later."""
+        super().parse_arguments(parser, args)
+        config = self.config.get(self.config.get("subcommand"), self.config)
+        try:
+            check_seed(config.get("seed_everything"))
+            check_trainer_settings(vars(config.trainer), self.config.get("subcommand"))
+        except ValueError as error:
+            give_up(error)
+
     def instantiate_classes(self) -> None:
         """Turn constructors' complaints into one line, before anything runs."""
         try:
@@ -148,7 +149,12 @@ class XINCCommandLine(LightningCLI):
             if isinstance(self.datamodule, FramesDataModule):
                 # Finds what is wrong with the data. It keeps its frames; another datamodule might load them twice.
                 _ = self.datamodule.frames
+            check_monitors(self.model, callbacks_of(self.trainer))
         except (ValueError, MisconfigurationException) as error:
+            give_up(error)
+        except Exception as error:
+            if not is_configuration_error(error):
+                raise
             give_up(error)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401 - passed on
@@ -170,8 +176,15 @@ class XINCCommandLine(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             self._choose_checkpoint()
-            super()._run_subcommand(subcommand)
-        except (MisconfigurationException, CheckpointError) as error:
+            with nothing_left_behind(self.trainer):
+                super()._run_subcommand(subcommand)
+        except NonFiniteLossError:
+            raise
+        except CheckpointError as error:
+            give_up(error)
+        except Exception as error:
+            if self.trainer.global_step or not is_configuration_error(error):
+                raise
             give_up(error)
 
     def _parse_ckpt_path(self) -> None:
@@ -223,6 +236,7 @@ def main(args: Sequence[str] | None = None) -> None:
     if words[:1] == ["compare"]:
         _run_tool(words[1:])
         return
+    _check_subcommand(words)
     try:
         XINCCommandLine(None if args is None else words)
         _leave_process_group()
@@ -230,6 +244,15 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(f"xinc: {error}")
     except SIGTERMException:
         sys.exit(128 + signal.SIGTERM)  # Lightning would exit as if the training had come to its end
+
+
+def _check_subcommand(words: Sequence[str]) -> None:
+    """Miss a subcommand, or one that is misspelt."""
+    names = [*XINCCommandLine.subcommands(), "compare"]
+    if not words:
+        give_up(f"there is no subcommand; say {', '.join(names[:-1])} or {names[-1]}, as in xinc fit --config nerv")
+    if not words[0].startswith("-") and words[0] not in names:
+        give_up(f"there is no subcommand {words[0]!r}; there are {', '.join(names)}{did_you_mean(words[0], names)}")
 
 
 def _leave_process_group() -> None:

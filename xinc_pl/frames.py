@@ -1,7 +1,9 @@
 """What a network is asked for, and what is known about it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -27,6 +29,13 @@ class Instance:
     is_thing: bool
     mask: Tensor
 
+    def __post_init__(self) -> None:
+        name = f"Instance {self.id}"
+        if not isinstance(self.mask, Tensor):
+            raise ValueError(f"{name}: mask is {_kind(self.mask)}; give a bool tensor (H, W)")
+        if self.mask.dim() != 2 or self.mask.is_complex():
+            raise ValueError(f"{name}: mask has the shape {tuple(self.mask.shape)}; give a bool tensor (H, W)")
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -38,11 +47,14 @@ class Frame:
             the time (1,) for a video network. Any nest of tensors: a tuple is the positional arguments, a dict the
             first argument.
         size: Height and width of the network's output.
-        target: (3, H, W) in [0, 1], or None if unknown.
+        target: Floating-point (C, H, W) in [0, 1], C being 3 for colours, or None if unknown.
         instances: What is in the frame, if known.
         flow: (2, H, W), the displacement (x, y) in pixels from the frame before to this one, given at this frame's
             pixels; None if unknown, as for the first frame.
         name: For titles.
+
+    Raises:
+        ValueError: Names what does not fit, and says what is wanted.
     """
 
     index: int
@@ -52,6 +64,79 @@ class Frame:
     instances: tuple[Instance, ...] = ()
     flow: Tensor | None = None
     name: str = ""
+
+    def __post_init__(self) -> None:
+        _check_whole(self)
+        _check_inputs(self.inputs, f"Frame {self.index}: inputs")
+        if self.target is not None:
+            _check_target(self, self.target)
+        if self.flow is not None:
+            _check_flow(self, self.flow)
+        for instance in self.instances:
+            if not isinstance(instance, Instance):
+                raise ValueError(f"Frame {self.index}: instances has {_kind(instance)}; give xinc_pl.Instance(...)")
+
+
+def _check_whole(frame: Frame) -> None:
+    if isinstance(frame.index, bool) or not isinstance(frame.index, Integral) or frame.index < 0:
+        raise ValueError(f"Frame: index is {frame.index!r}; give a whole number from 0, its position in the clip")
+    size = frame.size
+    whole = isinstance(size, Sequence) and len(size) == 2 and all(isinstance(side, Integral) for side in size)
+    if not whole or min(size) < 1:
+        raise ValueError(f"Frame {frame.index}: size is {size!r}; give height and width in pixels, such as (128, 256)")
+
+
+def _check_inputs(inputs: object, what: str) -> None:
+    """Insist on tensors; they may lie in dicts, tuples and lists, as networks want them."""
+    if isinstance(inputs, Tensor):
+        return
+    if isinstance(inputs, (Mapping, tuple, list)) and inputs:
+        parts = inputs.values() if isinstance(inputs, Mapping) else inputs
+        for part in parts:
+            if isinstance(part, (Mapping, tuple, list)) or type(part).__module__ == "numpy":
+                _check_inputs(part, what)
+        if any(isinstance(part, (Tensor, Mapping, tuple, list)) for part in parts):
+            return
+    raise ValueError(f"{what} is {_kind(inputs)}; give what the network is called with, a torch.Tensor")
+
+
+def _check_target(frame: Frame, target: object) -> None:
+    what, wanted = f"Frame {frame.index}: target", f"(channels, {frame.size[0]}, {frame.size[1]}) in [0, 1]"
+    if not isinstance(target, Tensor):
+        raise ValueError(f"{what} is {_kind(target)}; give a torch.Tensor {wanted}, or None")
+    if not target.is_floating_point():
+        raise ValueError(f"{what} is {_dtype(target)}; give floating-point values {wanted} (bytes divided by 255)")
+    if target.dim() != 3 or not len(target) or tuple(target.shape[1:]) != tuple(frame.size):
+        raise ValueError(f"{what} has the shape {tuple(target.shape)}; it has to be {wanted}")
+    low, high = (float(bound) for bound in target.detach().aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"{what} has values that are not finite; it has to be {wanted}")
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise ValueError(f"{what} goes from {low:.3g} to {high:.3g}; bring it to [0, 1]")
+
+
+def _check_flow(frame: Frame, flow: object) -> None:
+    what, wanted = f"Frame {frame.index}: flow", f"(2, {frame.size[0]}, {frame.size[1]}), in pixels"
+    if not isinstance(flow, Tensor):
+        raise ValueError(f"{what} is {_kind(flow)}; give a torch.Tensor {wanted}, or None")
+    if not flow.is_floating_point():
+        raise ValueError(f"{what} is {_dtype(flow)}; give floating-point values {wanted}")
+    if tuple(flow.shape) != (2, *frame.size):
+        raise ValueError(f"{what} has the shape {tuple(flow.shape)}; it has to be {wanted}")
+    if not bool(torch.isfinite(flow).all()):
+        raise ValueError(f"{what} has values that are not finite; put 0 where it is unknown, or give None")
+
+
+_ROUNDING = 1e-3
+"""How far a target may leave [0, 1]: less than what a byte can tell."""
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__module__.partition('.')[0]}.{type(value).__name__}"
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 class Batch(NamedTuple):

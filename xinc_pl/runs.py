@@ -13,6 +13,7 @@ from torch import nn
 from xinc_pl.callbacks import DissectedFrame
 from xinc_pl.canvas import Convention
 from xinc_pl.checkpoints import CheckpointError, load_weights, read_checkpoint
+from xinc_pl.complaints import one_line
 from xinc_pl.data import FramesDataModule
 from xinc_pl.frames import Frame
 from xinc_pl.plain_yaml import PlainYAMLError, read_plain_yaml
@@ -115,31 +116,6 @@ def load_run(path: str | Path, checkpoint: str | Path | None = None, *, trust: b
         )
     epoch, step = int(state["epoch"]) + 1, int(state["global_step"])
     return Run(path, file, name, epoch, step, network.eval(), module.eval(), data)
-
-
-_NO_CLASS = "Expected a dot import path string: "
-
-
-def one_line(message: str) -> str:
-    """The heart of an error message.
-
-    jsonargparse tries one type after the other and lists what each has said; the first complaint is that of the
-    class which the user has named.
-    """
-    lines = [line.strip() for line in message.splitlines()]
-    complaints = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
-    own = [line for line in complaints if not line.startswith(("Expected a", "Problem with", "Does not validate"))]
-    if own:
-        return own[0]
-    unknown = [line.removeprefix(_NO_CLASS) for line in complaints if line.startswith(_NO_CLASS)]
-    if unknown and not any(line.startswith("Problem with") for line in complaints):
-        name = unknown[0]
-        return f"there is no class {name!r} to choose; one of your own needs its import path, package.module.{name}"
-    # What is wrong with a class stands in the lines below, which may name a class within it.
-    place = next((at for at, line in enumerate(lines) if line.startswith("- Problem with")), len(lines))
-    while place + 2 < len(lines) and lines[place + 1].startswith(("Parser key", "Problem with")):
-        place += 1
-    return " ".join(lines[place : place + 2]).removeprefix("- ") if place < len(lines) else message.strip()
 
 
 def _folder_around(checkpoint: Path) -> Path:

@@ -12,6 +12,8 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import nn
 
+from xinc_pl.arguments import MAX_SEED, check_whole
+from xinc_pl.callbacks.arguments import check_frames, check_layers
 from xinc_pl.callbacks.board import Board, board_of
 from xinc_pl.callbacks.dissected import DissectedFrame, Output
 from xinc_pl.callbacks.guide import Chapter, write_guide
@@ -28,6 +30,7 @@ from xinc_pl.callbacks.weights import Weights, note_of
 from xinc_pl.canvas import CONVENTIONS, Convention
 from xinc_pl.frames import Frame
 from xinc_pl.names import path_part, trouble_with
+from xinc_pl.suggestions import did_you_mean
 
 
 class XINCCallback(AnyCallback, ABC):
@@ -91,8 +94,9 @@ class XINCCallback(AnyCallback, ABC):
             raise ValueError(f"{type(self).__name__}: weights is {weights!r}; choose epoch_end or validation")
         if on_error not in ("warn", "raise"):
             raise ValueError(f"{type(self).__name__}: on_error is {on_error!r}; choose warn or raise")
-        if not layers and layers is not None:
-            raise ValueError(f"{type(self).__name__}: layers is empty; name some, or leave it out for all")
+        check_layers(type(self).__name__, layers)
+        check_frames(type(self).__name__, frames)
+        check_whole(type(self).__name__, "seed", seed, 0, MAX_SEED)
         self.layers = layers
         self.convention: Convention = convention
         self.output: Output = output
@@ -371,6 +375,7 @@ class XINCCallback(AnyCallback, ABC):
         if unknown:
             raise MisconfigurationException(
                 f"{type(self).__name__}: there is no layer {unknown[0]!r} to dissect; there are {', '.join(names)}"
+                f"{did_you_mean(unknown[0], names)}"
             )
         return names
 

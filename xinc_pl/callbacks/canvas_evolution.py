@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import CanvasSample, canvas_sample
 from xinc_pl.analysis.evolution import courses_of, drift, population
+from xinc_pl.arguments import check_number, check_whole
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.board import board_of
 from xinc_pl.callbacks.dissected import DissectedFrame
@@ -51,8 +52,8 @@ class CanvasEvolution(XINCCallback):
 
     def __init__(self, num_neurons: int = 16, milliseconds: int = 700, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
         super().__init__(**kwargs)
-        if not 1 <= num_neurons <= 64:
-            raise ValueError(f"CanvasEvolution: num_neurons is {num_neurons}; it must be from 1 to 64")
+        check_whole("CanvasEvolution", "num_neurons", num_neurons, 1, 64)
+        check_number("CanvasEvolution", "milliseconds", milliseconds, "no viewer shows less than 20")
         if milliseconds < 20:
             raise ValueError(f"CanvasEvolution: milliseconds is {milliseconds}; no viewer shows less than 20")
         self.num_neurons = num_neurons

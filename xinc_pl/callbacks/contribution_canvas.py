@@ -8,6 +8,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import CanvasSample, canvas_sample
+from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
@@ -36,8 +37,7 @@ class ContributionCanvas(XINCCallback):
 
     def __init__(self, num_neurons: int = 16, beside: Convention | None = None, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
         super().__init__(**kwargs)
-        if not 1 <= num_neurons <= 100:
-            raise ValueError(f"ContributionCanvas: num_neurons is {num_neurons}; it must be from 1 to 100")
+        check_whole("ContributionCanvas", "num_neurons", num_neurons, 1, 100)
         if beside is not None and (beside not in CONVENTIONS or beside == self.convention):
             others = ", ".join(each for each in CONVENTIONS if each != self.convention)
             raise ValueError(f"ContributionCanvas: beside is {beside!r}; choose from {others}, or leave it out")

@@ -11,6 +11,7 @@ from torch import Tensor
 from xinc_pl.analysis.canvas_sample import sample_neurons
 from xinc_pl.analysis.faithfulness import Agreement, agreements, contributions
 from xinc_pl.analysis.removal import RemovalCurve, random_removal_curve, removal_curve
+from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
@@ -54,8 +55,7 @@ class Faithfulness(XINCCallback):
     def __init__(self, num_neurons: int = 64, conventions: list[Convention] | None = None, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
         # What neurons do is found out by the recording of this convention, which needs no chain of layers.
         super().__init__(convention="effect", **kwargs)
-        if num_neurons < 2:
-            raise ValueError(f"Faithfulness: num_neurons is {num_neurons}; a correlation needs 2 at least")
+        check_whole("Faithfulness", "num_neurons", num_neurons, 2)
         wanted = CONVENTIONS if conventions is None else conventions
         unknown = [each for each in wanted if each not in CONVENTIONS]
         if unknown or not wanted:

@@ -6,9 +6,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from xinc_pl.analysis.grouping_variance import VarianceDistribution, variance_distribution
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName
+from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
@@ -54,6 +57,11 @@ class GroupingVariance(XINCCallback):
         **kwargs: Any,  # noqa: ANN401 - the command line looks them up
     ) -> None:
         super().__init__(**kwargs)
+        check_whole("GroupingVariance", "num_clusters", num_clusters, 1)
+        if not isinstance(grid, Sequence) or len(grid) != 2:
+            raise ValueError(f"GroupingVariance: grid is {grid!r}; give rows and columns, such as (4, 8)")
+        for side in grid:
+            check_whole("GroupingVariance", "grid", side, 1)
         if partitions is not None and not partitions:
             raise ValueError("GroupingVariance: partitions is empty; name some, or leave it out for all")
         rules: Literal["paper", "released"] = "released" if self.convention == "released" else "paper"
@@ -68,6 +76,23 @@ class GroupingVariance(XINCCallback):
         except ValueError as error:
             raise ValueError(f"GroupingVariance: {error}") from None
         self._shown: set[int] = set()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find network and frames; insist that the grid is no finer than they are.
+
+        Raises:
+            MisconfigurationException: It is.
+        """
+        super().setup(trainer, pl_module, stage)
+        for partition in self.partitions:
+            if partition.grid == Partition(partition.name).grid or partition.name not in ("grid", "comb"):
+                continue  # the default is as fine as it can be where a frame is tiny
+            for frame in self._frames:
+                if partition.grid[0] > frame.size[0] or partition.grid[1] > frame.size[1]:
+                    raise MisconfigurationException(
+                        f"GroupingVariance: a grid of {partition.grid[0]} by {partition.grid[1]} is finer than frame "
+                        f"{frame.index}, which has {frame.size[0]} by {frame.size[1]} pixels; set grid to less"
+                    )
 
     def request(self) -> Request:
         """All partitions, each with its areas at shuffled pixels."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from xinc_pl.analysis.motion import compare_with_motion, flow_between
+from xinc_pl.arguments import check_number
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
@@ -44,6 +45,7 @@ class MotionContributions(XINCCallback):
 
     def __init__(self, min_motion: float = 0.5, frames: list[Any] | None = None, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
         super().__init__(frames=frames, **kwargs)
+        check_number("MotionContributions", "min_motion", min_motion, "give a number of pixels above 0")
         if not min_motion > 0:
             raise ValueError(f"MotionContributions: min_motion is {min_motion}; give a number of pixels above 0")
         self.min_motion = min_motion

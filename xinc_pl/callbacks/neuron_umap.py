@@ -21,6 +21,7 @@ from xinc_pl.analysis.neuron_layout import (
     paper_neighbours,
 )
 from xinc_pl.analysis.partitions import Partition
+from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
@@ -79,9 +80,7 @@ class NeuronUMAP(XINCCallback):
             ("max_neurons", max_neurons, MIN_POINTS, math.inf),
             ("n_neighbors", 2 if n_neighbors is None else n_neighbors, 2, math.inf),
         ):
-            if not least <= value <= most:
-                limit = f"at least {least}" if most == math.inf else f"from {least} to {most}"
-                raise ValueError(f"NeuronUMAP: {name} is {value}; it must be {limit}")
+            check_whole("NeuronUMAP", name, value, least, most)
         self.partition = Partition("gabor", num_clusters, seed=self.seed)
         self.num_groups = num_groups
         self.max_neurons = max_neurons

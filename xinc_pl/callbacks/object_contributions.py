@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from xinc_pl.analysis import object_contributions as analysis
 from xinc_pl.analysis.canvas_sample import sample_neurons
+from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
@@ -43,8 +44,7 @@ class ObjectContributions(XINCCallback):
 
     def __init__(self, num_neurons: int = 12, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
         super().__init__(**kwargs)
-        if not 1 <= num_neurons <= _NUM_COMPARED:
-            raise ValueError(f"ObjectContributions: num_neurons is {num_neurons}; it must be from 1 to {_NUM_COMPARED}")
+        check_whole("ObjectContributions", "num_neurons", num_neurons, 1, _NUM_COMPARED)
         self.num_neurons = num_neurons
         self._has_told = False
 

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from PIL import Image
 from torch import Tensor
 
+from xinc_pl.arguments import check_number
 from xinc_pl.callbacks.aside import clear_asides, write_aside
 from xinc_pl.callbacks.lightnings import AnyCallback
 from xinc_pl.callbacks.loggers import run_folder
@@ -30,6 +31,7 @@ class ReconstructionWriter(BasePredictionWriter, AnyCallback):
 
     def __init__(self, frames_per_second: float = 10.0) -> None:
         super().__init__(write_interval="epoch")
+        check_number("ReconstructionWriter", "frames_per_second", frames_per_second, "it must be positive")
         if frames_per_second <= 0:
             raise ValueError(f"ReconstructionWriter: frames_per_second is {frames_per_second}; it must be positive")
         self.frames_per_second = frames_per_second

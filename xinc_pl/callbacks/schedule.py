@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,16 @@ class Schedule:
     @classmethod
     def of(cls, at_epochs: Sequence[int], every_n_epochs: int | None) -> "Schedule":
         """A schedule from arguments of a callback."""
-        return cls(tuple(sorted(set(at_epochs))), every_n_epochs)
+        if isinstance(at_epochs, str) or not isinstance(at_epochs, Sequence):
+            raise ValueError(f"at_epochs is {at_epochs!r}; give a list of epochs, such as [0, 10, 100], or []")
+        odd = [epoch for epoch in at_epochs if isinstance(epoch, bool) or not isinstance(epoch, Integral)]
+        if odd:
+            raise ValueError(f"at_epochs has {odd[0]!r}; epochs are whole numbers from 0")
+        if every_n_epochs is not None and (
+            isinstance(every_n_epochs, bool) or not isinstance(every_n_epochs, Integral)
+        ):
+            raise ValueError(f"every_n_epochs is {every_n_epochs!r}; give a whole number, or null for at_epochs alone")
+        return cls(tuple(sorted({int(epoch) for epoch in at_epochs})), every_n_epochs)
 
     def is_due(self, epoch: int) -> bool:
         """Whether something is due after ``epoch`` epochs."""

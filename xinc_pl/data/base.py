@@ -1,5 +1,6 @@
 """What all datamodules of frames share: memory, batches, order, and answering for XINC's callbacks."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,7 +9,12 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from xinc_pl.arguments import MAX_SEED, check_size, check_whole
 from xinc_pl.frames import Batch, Frame, Size, batch_of
+from xinc_pl.memory import require_memory
+
+_BYTES_PER_PIXEL = 3 * 4
+"""Three colours in float32."""
 
 
 class FrameDataset(Dataset[Frame]):
@@ -67,10 +73,9 @@ class FramesDataModule(LightningDataModule, ABC):
     def __init__(self, size: Size, num_frames: int, batch_size: int, repeats: int, seed: int) -> None:
         super().__init__()
         for name, value in {"num_frames": num_frames, "batch_size": batch_size, "repeats": repeats}.items():
-            if value < 1:
-                raise ValueError(f"{type(self).__name__}: {name} is {value}; it must be at least 1")
-        if min(size) < 1:
-            raise ValueError(f"{type(self).__name__}: size is {tuple(size)}; height and width must be at least 1")
+            check_whole(type(self).__name__, name, value, 1)
+        check_size(type(self).__name__, size)
+        check_whole(type(self).__name__, "seed", seed, 0, MAX_SEED)
         self.size: Size = (size[0], size[1])
         self.num_frames = num_frames
         self.batch_size = batch_size
@@ -90,6 +95,12 @@ class FramesDataModule(LightningDataModule, ABC):
     def frames(self) -> tuple[Frame, ...]:
         """All frames, loaded at the first use."""
         if self._frames is None:
+            count = f"{self.num_frames} frame{'s' * (self.num_frames != 1)} of {self.size[0]}x{self.size[1]}"
+            require_memory(
+                self.num_frames * math.prod(self.size) * _BYTES_PER_PIXEL,
+                f"{type(self).__name__} with {count}",
+                "set size or num_frames to less",
+            )
             self._frames = self.load()
         return self._frames
 

@@ -22,6 +22,8 @@ class FourierFeatures(nn.Module):
 
     def __init__(self, num_frequencies: int = 104, scale: float = 10.0) -> None:
         super().__init__()
+        if not 0 < scale < math.inf:
+            raise ValueError(f"FourierFeatures: scale is {scale}; it must be positive")
         self.register_buffer("frequencies", torch.randn(num_frequencies, 2) * scale)
         self._remembered: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -31,7 +33,7 @@ class FourierFeatures(nn.Module):
         if plain and self._remembered is not None and self._applies(coordinates):
             return self._remembered[2]
         # Phases reach 2 pi * 30: half precision, also under autocast, would leave nothing of them.
-        with torch.autocast(coordinates.device.type, enabled=False):
+        with torch.autocast("cpu" if coordinates.is_meta else coordinates.device.type, enabled=False):
             exact = torch.promote_types(self.frequencies.dtype, torch.float32)
             phases = 2 * math.pi * coordinates.to(exact) @ self.frequencies.to(exact).T
             features = torch.cat([phases.sin(), phases.cos()], dim=-1).to(self.frequencies.dtype)
@@ -80,8 +82,17 @@ class TimeEncoding(nn.Module):
 
     def __init__(self, levels: int = 80, base: float = 1.25) -> None:
         super().__init__()
+        if not 0 < base < math.inf:
+            raise ValueError(f"TimeEncoding: base is {base}; it must be positive")
         # Spelt out, or a double default type would round differently.
         bases = base ** torch.arange(levels, dtype=torch.float32, device="cpu") * math.pi
+        finite = bases.isfinite()
+        if not bool(finite.all()):
+            most = int(finite.sum())
+            raise ValueError(
+                f"TimeEncoding: levels is {levels} with base {base:g}, whose powers overflow after {most}; "
+                f"set levels to {most} or less, or base to less"
+            )
         self.register_buffer("bits", bases.view(torch.int32))
 
     def forward(self, time: Tensor) -> Tensor:

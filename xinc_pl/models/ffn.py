@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from xinc_pl.memory import require_memory
 from xinc_pl.models.encodings import FourierFeatures
 
 
@@ -31,6 +32,10 @@ class FFN(nn.Module):
         sizes = [2 * num_frequencies, *widths, out_channels]
         if min(sizes) < 1:
             raise ValueError(f"FFN: num_frequencies, widths and out_channels must be at least 1, got {sizes}")
+        weights = sum((before + 1) * after for before, after in pairwise(sizes))
+        require_memory(
+            4 * (weights + sizes[0]), f"FFN with {weights:.3g} weights", "set widths or num_frequencies to less"
+        )
         self.encoding = FourierFeatures(num_frequencies, scale)
         self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(sizes))
         self.layer_names = {f"layers.{index}": f"layer_{index + 1}" for index in range(len(self.layers))}

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from xinc_pl.memory import require_memory
 from xinc_pl.models.encodings import TimeEncoding
 
 _REDUCTION = 1.2  # each block is narrower than the one before by this factor
@@ -64,6 +65,11 @@ class NeRV(nn.Module):
             width = first_width(model_size, self.grid, strides, kernels, levels)
         widths = block_widths(width, len(strides))
         self.encoding = TimeEncoding(levels, base)
+        weights = 2 * levels * width * math.prod(self.grid) + sum(
+            before * after * kernel**2 * stride**2
+            for before, after, kernel, stride in zip(widths, widths[1:], kernels, strides, strict=False)
+        )
+        require_memory(4 * weights, f"NeRV with {weights:.3g} weights", "set model_size, width or size to less")
         self.stem = nn.Conv2d(2 * levels, width * math.prod(self.grid), 1)
         self.blocks = nn.ModuleList(
             NeRVBlock(before, after, kernel, stride)

@@ -1,6 +1,7 @@
 """``xinc compare``: are the canvases of several trainings alike?"""
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,14 @@ from torch import Tensor
 from xinc_pl.analysis.comparison import LayerComparison, compare_layer
 from xinc_pl.analysis.joint_layout import JointLayout, joint_layout
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionUnavailableError
+from xinc_pl.arguments import MAX_SEED, check_whole
 from xinc_pl.callbacks import DissectedFrame
 from xinc_pl.callbacks.outputs import png_bytes
 from xinc_pl.canvas import CONVENTIONS, Convention, DissectionError
 from xinc_pl.names import path_part
 from xinc_pl.plots.figures import moment_title
 from xinc_pl.runs import Run, RunError, load_run
+from xinc_pl.suggestions import did_you_mean
 from xinc_pl.tools.tables import comparison_csv, comparison_markdown, scalars_of
 
 VECTORS = Partition("gabor")
@@ -58,8 +61,10 @@ def main(args: Sequence[str]) -> None:
     options = _parser().parse_args(args)
     if len(options.runs) < 2:
         raise RunError(f"{options.runs[0]} is one run; give two or more to compare")
+    _check_options(options.frame, options.seed)
     _check_target(options.out)
     runs = [load_run(path, trust=options.trust) for path in options.runs]
+    _check_different(runs)
     print(f"comparing {len(runs)} runs; laying out large layers takes a minute", flush=True)
     comparison = compare_runs(runs, options.frame, options.layers, options.convention, options.seed)
     folder = _new_folder(options.out)
@@ -90,6 +95,8 @@ def compare_runs(
     Raises:
         RunError: The runs show different frames, have no layer in common, or cannot be dissected.
     """
+    _check_options(frame, seed)
+    _check_different(runs)
     dissected = [run.dissected(frame, convention) for run in runs]
     _check_same_frame(runs, dissected)
     for run, each in zip(runs, dissected, strict=True):
@@ -182,6 +189,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _check_options(frame: int, seed: int) -> None:
+    try:
+        check_whole("compare", "frame", frame, 0)
+        check_whole("compare", "seed", seed, 0, MAX_SEED)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+
+
+def _check_different(runs: Sequence[Run]) -> None:
+    """Insist on different checkpoints: a run is like itself, which says nothing."""
+    files = [run.checkpoint.resolve() for run in runs]
+    twice = [run for run, file in zip(runs, files, strict=True) if files.count(file) > 1]
+    if twice:
+        raise RunError(f"{twice[0].checkpoint} is given {len(twice)} times; give runs that differ")
+
+
 def _check_same_frame(runs: Sequence[Run], dissected: Sequence[DissectedFrame]) -> None:
     """Insist that all runs show the same picture: neurons are compared by where in it they are."""
     first = dissected[0].frame
@@ -222,7 +245,10 @@ def _common_layers(
         raise RunError(f"the runs have no layer in common; theirs are {layers}")
     unknown = [name for name in wanted or () if name not in common]
     if unknown:
-        raise RunError(f"there is no layer {unknown[0]!r} in all of the runs; there are {', '.join(common)}")
+        raise RunError(
+            f"there is no layer {unknown[0]!r} in all of the runs; there are {', '.join(common)}"
+            f"{did_you_mean(unknown[0], common)}"
+        )
     if wanted:
         return tuple(name for name in common if name in wanted), ()
     return tuple(common), tuple(name for name in known if name not in common)
@@ -252,6 +278,11 @@ def _titles(runs: Sequence[Run], dissected: Sequence[DissectedFrame]) -> tuple[s
 def _check_target(folder: Path | None) -> None:
     if folder is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
         raise RunError(f"{str(folder)!r} is there already, and nothing is overwritten; give another folder with --out")
+    target = Path("lightning_logs") if folder is None else folder
+    existing = next(path for path in (target.absolute(), *target.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        why = "is not writable" if existing.is_dir() else "is no folder"
+        raise RunError(f"{str(target)!r} cannot be written to: {str(existing)!r} {why}; give another with --out")
 
 
 def _new_folder(folder: Path | None) -> Path:

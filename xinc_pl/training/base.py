@@ -13,10 +13,12 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MetricCollection
 
-from xinc_pl.frames import Batch, Size, psnr_from_mse
+from xinc_pl.frames import Batch, Frame, Size, psnr_from_mse
 from xinc_pl.random_state import RandomState, get_random_state, set_random_state
+from xinc_pl.training.arguments import check_training_arguments
 from xinc_pl.training.metrics import reconstruction_metrics
 from xinc_pl.training.schedules import SCHEDULES, ScheduleName
+from xinc_pl.training.trial import try_module
 
 
 class NonFiniteLossError(RuntimeError):
@@ -49,10 +51,7 @@ class INRModule(LightningModule, ABC):
         schedule: ScheduleName,
     ) -> None:
         super().__init__()
-        if lr <= 0:
-            raise ValueError(f"{type(self).__name__}: lr is {lr}; it must be positive")
-        if schedule not in SCHEDULES:
-            raise ValueError(f"{type(self).__name__}: schedule is {schedule!r}; choose from {', '.join(SCHEDULES)}")
+        check_training_arguments(type(self).__name__, network, size, loss, lr, betas, schedule)
         self.network = network
         self.size: Size = (size[0], size[1])
         self.loss = nn.MSELoss() if loss is None else loss
@@ -67,9 +66,39 @@ class INRModule(LightningModule, ABC):
     def reconstruct(self, indices: Tensor) -> Tensor:
         """What the network makes of frames ``indices`` (B,): (B, 3, H, W), not clamped."""
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of all metrics that it logs, for callbacks that monitor one."""
+        names = [*self.val_metrics.keys(), *self.test_metrics.keys()]
+        return ("train/loss", "train/psnr", *(str(name) for name in names))
+
     def xinc_network(self) -> nn.Module:
         """The network that XINC's callbacks dissect."""
         return self.network
+
+    def inputs_of(self, indices: Tensor) -> Tensor | None:
+        """What the network is called with to get frames ``indices`` (B,); None if that is not told."""
+        del indices
+        return None
+
+    def check_frame(self, frame: Frame, num_frames: int) -> None:
+        """Insist that the data are such as this module fits. Nothing by default.
+
+        Args:
+            frame: One of its frames.
+            num_frames: How many there are.
+
+        Raises:
+            ValueError: They are not.
+        """
+
+    def setup(self, stage: str) -> None:
+        """Take one frame through network and loss, so that what does not fit is found before the first step.
+
+        Raises:
+            ValueError: Data, network and loss do not go together, or need more memory than there is.
+        """
+        try_module(self, stage)
 
     def forward(self, indices: Tensor) -> Tensor:
         """Reconstruct frames ``indices`` (B,), clamped: (B, 3, H, W) in [0, 1]."""
@@ -85,10 +114,11 @@ class INRModule(LightningModule, ABC):
         prediction, target = self.reconstruct(batch.indices).float(), batch.target.float()
         loss = cast(Tensor, self.loss(prediction, target))
         if not torch.isfinite(loss):
+            is_kept = self.current_epoch > 0 and self.trainer.checkpoint_callbacks
             raise NonFiniteLossError(
                 f"the loss is {loss.item()} in epoch {self.current_epoch} (step {self.global_step}); lower the "
                 f"learning rate (it is {self.lr:g}) or clip the gradients (trainer.gradient_clip_val). "
-                "The last checkpoint is from before."
+                + ("The last checkpoint is from before." if is_kept else "There is no checkpoint yet.")
             )
         with torch.no_grad():
             mse = (prediction - target).square().mean(dim=(1, 2, 3))
@@ -146,7 +176,16 @@ class INRModule(LightningModule, ABC):
             checkpoint["xinc_epoch_frames"] = torch.cat([each.detach().cpu() for each in self._epoch_frames], dim=1)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore both, if the training goes on from here; say which settings are the checkpoint's."""
+        """Restore both, if the training goes on from here; say which settings are the checkpoint's.
+
+        Raises:
+            ValueError: Weights are not finite: there is nothing to go on from, or to look at.
+        """
+        broken = [name for name, value in checkpoint.get("state_dict", {}).items() if not _is_finite(value)]
+        if broken:
+            raise ValueError(
+                f"the checkpoint has weights that are not finite, such as {broken[0]}; take an earlier one"
+            )
         if self._trainer is None or not self.trainer.training:
             return
         if "xinc_random_state" in checkpoint:
@@ -179,3 +218,7 @@ class INRModule(LightningModule, ABC):
     def _measure(self, metrics: MetricCollection, batch: Batch) -> None:
         metrics.update(self(batch.indices), batch.target.float())
         self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(batch.indices))
+
+
+def _is_finite(value: object) -> bool:
+    return not isinstance(value, Tensor) or not value.is_floating_point() or bool(torch.isfinite(value).all())

@@ -1,11 +1,11 @@
 """Fitting a video."""
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from xinc_pl.frames import Size, frame_time
+from xinc_pl.frames import Frame, Size, frame_time
 from xinc_pl.training.base import INRModule
 from xinc_pl.training.schedules import ScheduleName
 
@@ -40,11 +40,52 @@ class VideoINR(INRModule):
         channels_last: bool = True,
     ) -> None:
         super().__init__(network, size, loss, lr, betas, schedule)
+        if num_frames < 1:
+            raise ValueError(f"VideoINR: num_frames is {num_frames}; it must be at least 1")
         self.num_frames = num_frames
         if channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing in torch's stubs
 
+    def inputs_of(self, indices: Tensor) -> Tensor:
+        """Times of frames ``indices`` (B,): float64 (B,)."""
+        # The time is made here, from integers: a precision plugin would have rounded it in the batch.
+        return frame_time(indices, self.num_frames)
+
+    def check_frame(self, frame: Frame, num_frames: int) -> None:
+        """Insist on a video of the length that this module knows.
+
+        Raises:
+            ValueError: It is an image, or of another length.
+        """
+        if frame.inputs.dim() == 2:
+            raise ValueError(
+                "VideoINR fits a video, and the data are an image; use ImageINR with a network of coordinates, such as "
+                "FFN, or the data Collage or Video"
+            )
+        if num_frames != self.num_frames:
+            raise ValueError(
+                f"VideoINR: num_frames is {self.num_frames}, and the data have {num_frames} frames; make them the same"
+            )
+
     def reconstruct(self, indices: Tensor) -> Tensor:
         """Frames ``indices`` (B,): (B, 3, H, W)."""
-        # The time is made here, from integers: a precision plugin would have rounded it in the batch.
-        return cast(Tensor, self.network(frame_time(indices, self.num_frames)))
+        return cast(Tensor, self.network(self.inputs_of(indices)))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note the length of the video as well, which no weight tells."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["xinc_num_frames"] = self.num_frames
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Insist on the length that the weights were fitted to: its frames are at other times than another's.
+
+        Raises:
+            ValueError: It is another one.
+        """
+        length = checkpoint.get("xinc_num_frames", self.num_frames)
+        if length != self.num_frames:
+            raise ValueError(
+                f"the checkpoint is of a video of {length} frames, and this one has {self.num_frames}; their times are "
+                f"not the same: set num_frames to {length}"
+            )
+        super().on_load_checkpoint(checkpoint)
