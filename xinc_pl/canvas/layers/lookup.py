@@ -103,8 +103,8 @@ class GridKind(_LookupKind):
         grid = next(call.tensors())
         if not origins.is_weight(grid) or grid.ndim < 3:
             return None
-        places = [each for each in call.tensors() if each is not grid]
-        return Operands(call.function, *(places or [grid])[:1], grid, None, {"look_up": _again(call, grid)})
+        places = next((each for each in call.tensors() if each is not grid), grid)
+        return Operands(call.function, places, grid, None, {"look_up": _again(call, grid)})
 
     def channel_axis(self, operands: Operands, output: Tensor) -> int:
         """The second."""

@@ -181,7 +181,7 @@ def _view(tensor: Tensor, base: Tensor) -> View | None:
     """Where a tensor lies in the memory of another; None where it lies as that does."""
     if tensor.shape == base.shape and tensor.stride() == base.stride():
         return None
-    return tuple(tensor.shape), tensor.stride(), tensor.storage_offset() - base.storage_offset()
+    return tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset() - base.storage_offset())
 
 
 def _altered(number: Any) -> Any:  # noqa: ANN401 - a number, or lists or arrays of them

@@ -69,7 +69,8 @@ class LinearRule(ContributionRule):
         num_blocks = factors.shape[-1]
         if num_blocks == 1:
             return values * factors
-        return (values.unflatten(-1, (num_blocks, -1)) * factors[..., None]).flatten(-2)
+        by_block: Tensor = values.unflatten(-1, (num_blocks, -1))
+        return (by_block * factors[..., None]).flatten(-2)
 
     def _bias(self) -> Tensor:
         """Of each output, (outputs,); of each pixel's too, (P, outputs), where they differ."""

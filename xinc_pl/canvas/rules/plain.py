@@ -41,7 +41,8 @@ def plain_map(layer: Layer, later: Sequence[Layer], neuron: int) -> Tensor:
                 values = values.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
             else:
                 values = stage(values)
-    return values[0, 0]
+    result: Tensor = values[0, 0]
+    return result
 
 
 def _channel(stage: Activation, output: int, num_outputs: int) -> int:
