@@ -48,7 +48,8 @@ class XINCCallback(AnyCallback, ABC):
             dissected.
         every_n_epochs: Dissect after every so many epochs as well.
         frames: Indices of the frames to dissect, or, in code, Frames. The first one by default.
-        layers: Names of the layers to look at. All by default.
+        layers: Names of the layers to look at. By default all that have a place in the image: not a stem that makes an
+            image of one vector.
         convention: ``paper``; ``released`` for the formulas of the authors' code; or ``effect`` for how the output
             moves, to first order, when the neuron's term is taken away (slower, and true to what removing it does).
         network: The network: a module, or its path within the LightningModule. By default the LightningModule is
@@ -343,7 +344,7 @@ class XINCCallback(AnyCallback, ABC):
         return Outputs(trainer, self.name, board.directory, epoch, step, several_frames=several_frames, note=note)
 
     def _layers_among(self, names: Iterable[str]) -> list[str]:
-        return [name for name in names if self.layers is None or name in self.layers]
+        return [name for name in names if name in (self._all_layers if self.layers is None else self.layers)]
 
     def _chapter(self) -> Chapter:
         """What the page in TensorBoard tells about this callback."""
@@ -371,13 +372,13 @@ class XINCCallback(AnyCallback, ABC):
             reason = " ".join(str(error).split()) or type(error).__name__
             rank_zero_warn(f"{type(self).__name__} is left out, and the training goes on without it: {reason}")
             return ()
-        unknown = [layer for layer in self.layers or () if layer not in names]
+        unknown = [layer for layer in self.layers or () if layer not in names.known]
         if unknown:
             raise MisconfigurationException(
-                f"{type(self).__name__}: there is no layer {unknown[0]!r} to dissect; there are {', '.join(names)}"
-                f"{did_you_mean(unknown[0], names)}"
+                f"{type(self).__name__}: there is no layer {unknown[0]!r} to dissect; there are "
+                f"{', '.join(names.known)}{did_you_mean(unknown[0], names.known)}"
             )
-        return names
+        return names.main if self.layers is None else tuple(name for name in names.known if name in self.layers)
 
 
 def xinc_callbacks_of(trainer: Trainer) -> list[XINCCallback]:

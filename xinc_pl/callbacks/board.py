@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from lightning.pytorch import Trainer
@@ -22,6 +23,18 @@ from xinc_pl.frames import Frame
 
 _Key = tuple[int, int, Convention, object]
 """Frame, network, convention and output of a dissection."""
+
+
+class LayerNames(NamedTuple):
+    """Layers of a network, input side first.
+
+    Attributes:
+        known: All that can be dissected.
+        main: Those that callbacks look at unless told otherwise.
+    """
+
+    known: tuple[str, ...]
+    main: tuple[str, ...]
 
 
 @dataclass
@@ -50,7 +63,7 @@ class Board:
     swaps: SwapWatch = field(default_factory=SwapWatch)
     refused_by: set[int] = field(default_factory=set)
     has_told_of_loggers: bool = False
-    _layer_names: dict[_Key, tuple[str, ...]] = field(default_factory=dict)
+    _layer_names: dict[_Key, LayerNames] = field(default_factory=dict)
     _known_frames: dict[int, Frame] = field(default_factory=dict)
     _moment: tuple[str, int] | None = None
     _waiting: set[str] = field(default_factory=set)
@@ -142,7 +155,7 @@ class Board:
 
     def layer_names(
         self, frame: Frame, network: nn.Module, convention: Convention, output: Output = None
-    ) -> tuple[str, ...]:
+    ) -> LayerNames:
         """Names of the layers that can be dissected, found out once.
 
         Raises:
@@ -152,7 +165,8 @@ class Board:
         """
         key = (id(frame), id(network), convention, _hashable(output))
         if key not in self._layer_names:
-            self._layer_names[key] = tuple(DissectedFrame(frame, network, convention, output=output).canvas)
+            canvas = DissectedFrame(frame, network, convention, output=output).canvas
+            self._layer_names[key] = LayerNames(tuple(canvas), canvas.main_layers)
         return self._layer_names[key]
 
 

@@ -1,6 +1,6 @@
 """The implicit neural canvas of one frame."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from torch import Tensor
@@ -18,6 +18,8 @@ class Canvas(Mapping[str, LayerCanvas]):
         recording: What it was made from.
         skipped: Layers that are left out, with the reason.
         convention: The formulas followed.
+        main_layers: Names of the layers that form a chain up to the image, so that each neuron has its place in it; of
+            all layers where there is no chain. A stem that makes pixels of one vector is not among them.
     """
 
     def __init__(
@@ -27,12 +29,14 @@ class Canvas(Mapping[str, LayerCanvas]):
         skipped: Mapping[str, str],
         convention: Convention,
         removal: Removal | None = None,
+        main_layers: Sequence[str] = (),
     ) -> None:
         self._layers = dict(layers)
         self._removal = removal
         self.recording = recording
         self.skipped = MappingProxyType(dict(skipped))
         self.convention = convention
+        self.main_layers = tuple(name for name in layers if name in main_layers) or tuple(layers)
 
     @property
     def output(self) -> Tensor:

@@ -105,7 +105,8 @@ def dissect_recording(
         errors = check(found, recording)
     layers = {name: LayerCanvas(rule, errors[name], _sample(rule, max_neurons, seed)) for name, rule in found.items()}
     removal = Removal(recording, {rule.layer.name: rule.layer for rule in found.values()})
-    return Canvas(layers, recording, skipped, convention, removal if convention == "effect" else None)
+    main_layers = [] if reading.chain is None else [layer.name for layer in reading.chain.layers]
+    return Canvas(layers, recording, skipped, convention, removal if convention == "effect" else None, main_layers)
 
 
 def rules_for(

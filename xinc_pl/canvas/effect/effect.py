@@ -27,6 +27,9 @@ from xinc_pl.canvas.rules.rule import ContributionRule, Plain
 _BATCHING = 16
 """Convolutions are quicker on batches: maps may take so many times the usual memory."""
 
+_MOST_CHECKED = 1 << 23
+"""Values of the network's largest tensor, over all neurons that are checked."""
+
 
 class EffectRule(ContributionRule):
     """What all ways to compute the effect have in common.
@@ -46,6 +49,11 @@ class EffectRule(ContributionRule):
     @abstractmethod
     def per_output(self, neurons: Tensor) -> Tensor:
         """M_i(c, p): (n, C, H, W)."""
+
+    @property
+    def num_checked(self) -> int:
+        """Fewer where a derivative takes long."""
+        return max(min(super().num_checked, _MOST_CHECKED // max(self.replay.largest, 1)), 1)
 
     def directions(self, neurons: Tensor) -> tuple[Tensor, ...]:
         """Z_i: what each neuron adds to what each call of the layer returns, behind (n,)."""

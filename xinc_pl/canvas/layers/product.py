@@ -164,6 +164,25 @@ class ProductKind(LayerKind):
         outputs = [axis for axis, letter in enumerate(result) if letter not in first]
         return outputs[-1] if outputs else output.ndim - 1
 
+    def part(self, operands: Operands, output: Tensor, num_values: int) -> tuple[Operands, Tensor]:
+        """Evenly spaced pixels of each block."""
+        product = Product(operands)
+        blocks, pixels, _ = product.inputs.shape
+        number = max(num_values // (blocks * max(product.num_outputs, 1)), 1)
+        if number >= pixels:
+            return operands, output
+        chosen = torch.linspace(0, pixels - 1, number, device=output.device).long()
+        bias = self.bias_term(operands, output)
+        options = {"axes": ("bpi", "bio", "bpo"), "scale": 1}
+        own = Operands(
+            operands.function,
+            product.inputs[:, chosen],
+            product.weights,
+            None if bias is None else product.arranged_result(bias.expand(output.shape))[:, chosen],
+            options,
+        )
+        return own, product.arranged_result(output)[:, chosen]
+
     def pixels(self, operands: Operands, output: Tensor) -> Tensor:
         """All blocks' pixels, one after the other."""
         return Product(operands).arranged_result(output).flatten(0, 1)

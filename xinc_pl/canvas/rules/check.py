@@ -26,20 +26,22 @@ def terms_error(layer: Layer) -> float:
 
 
 def _terms_error(layer: Layer, use: Use) -> float:
-    kind, operands, output = layer.kind, use.operands, use.output
+    kind, output = layer.kind, use.output
     weights = torch.ones(layer.num_neurons, device=output.device)
-    total = kind.weighted(operands, weights)
-    bias = kind.bias_term(operands, output)
+    total = kind.weighted(use.operands, weights)
+    bias = kind.bias_term(use.operands, output)
     with_bias = total if bias is None else total + bias
     errors = [_relative((with_bias - output).abs().max(), output.abs().max())]
+    operands, output = kind.part(use.operands, output, _MOST_TERMS // layer.num_neurons)
     if layer.num_neurons * output.numel() <= _MOST_TERMS:
-        apart, chosen = torch.arange(layer.num_neurons), total
+        apart = torch.arange(layer.num_neurons)
     else:
-        apart = sampled(layer.num_neurons, _NUM_SAMPLED)
-        chosen = kind.weighted(operands, torch.zeros_like(weights).index_fill_(0, apart.to(weights.device), 1))
-    parts = [kind.terms(operands, part).sum(0) for part in apart.to(output.device).split(_NUM_SAMPLED)]
+        apart = sampled(layer.num_neurons, max(min(_MOST_TERMS // output.numel(), _NUM_SAMPLED), 1))
+    apart = apart.to(output.device)
+    chosen = kind.weighted(operands, torch.zeros_like(weights).index_fill_(0, apart, 1))
+    one_by_one = sum(kind.terms(operands, part).sum(0) for part in apart.split(_NUM_SAMPLED))
     scale = torch.maximum(chosen.abs().max(), output.abs().max() * 1e-3)
-    errors.append(_relative((torch.stack(parts).sum(0) - chosen).abs().max(), scale))
+    errors.append(_relative((one_by_one - chosen).abs().max(), scale))
     return max(errors)
 
 

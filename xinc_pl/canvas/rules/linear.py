@@ -12,6 +12,9 @@ from xinc_pl.canvas.layers.product import Product
 from xinc_pl.canvas.maps.group import MapGroup
 from xinc_pl.canvas.rules.rule import ContributionRule, Convention, Plain
 
+_MOST_PLAIN = 1 << 22
+"""Values up to which the self-check looks at each output apart."""
+
 
 class LinearRule(ContributionRule):
     """M_i(p) = o_i(p) * sum_j w_ij (Eq. 1).
@@ -51,17 +54,26 @@ class LinearRule(ContributionRule):
         return self.placement.placed(products)
 
     def plain(self, neurons: Tensor) -> Plain:
-        """The formula as it stands: the terms' sums; released, with a share of the bias and the activation."""
-        plain = super().plain(neurons)
-        if self.convention == "paper":
-            return plain
+        """The formula as it stands, in double precision; released, with a share of the bias and the activation."""
+        operands = self.layer.kind.in_double_precision(self.layer.operands)
+        product = Product(operands)
+        inputs, weights = product.inputs[:, :, neurons], product.weights[:, neurons]  # (B, P, n), (B, n, O)
+        maps = self.placement.placed((inputs * weights.sum(2)[:, None]).flatten(0, 1).T)
+        if self.convention == "released":
+            return self._released_plain(maps)
+        per_output = None
+        if inputs.numel() * product.num_outputs <= _MOST_PLAIN:
+            products = inputs[..., None] * weights[:, None]  # (B, P, n, O)
+            per_output = self.placement.placed(products.flatten(0, 1).permute(1, 2, 0))
+        return Plain(maps, maps.abs(), per_output)
+
+    def _released_plain(self, maps: Tensor) -> Plain:
         layer = self.layer
         bias = layer.kind.bias_term(layer.operands, layer.output)
-        shared = plain.maps
         if bias is not None:
             by_pixel = layer.kind.pixels(layer.operands, bias.double().expand(layer.output.shape))
-            shared = shared + self.placement.placed(by_pixel.sum(1)) / self.num_neurons
-        maps = self.layer.activation(shared.to(self.inputs.dtype)) if self.later else shared
+            maps = maps + self.placement.placed(by_pixel.sum(1)) / self.num_neurons
+        maps = layer.activation(maps.to(self.inputs.dtype)) if self.later else maps
         return Plain(maps, maps.abs())
 
     def _by_pixel(self, values: Tensor, factors: Tensor) -> Tensor:
