@@ -37,7 +37,7 @@ class Frame:
         inputs: What the network is called with to get this frame: coordinates (H * W, 2) for an image network,
             the time (1,) for a video network.
         size: Height and width of the network's output.
-        target: (3, H, W) in [0, 1], or None if unknown.
+        target: (C, H, W) in [0, 1], or None if unknown: grey, RGB, or any number of channels from 1 on.
         instances: What is in the frame, if known.
         flow: (2, H, W), the displacement (x, y) in pixels from the frame before to this one, given at this frame's
             pixels; None if unknown, as for the first frame.
@@ -52,17 +52,33 @@ class Frame:
     flow: Tensor | None = None
     name: str = ""
 
+    def __post_init__(self) -> None:
+        if self.target is not None:
+            _check_channels(self.target, self.size, f"frame {self.index}")
+
 
 class Batch(NamedTuple):
     """What a training step gets: which frames, and how they should look.
 
     Attributes:
         indices: int64 (B,). Integers, because precision plugins cast every floating input.
-        target: float32 (B, 3, H, W) in [0, 1].
+        target: float32 (B, C, H, W) in [0, 1].
     """
 
     indices: Tensor
     target: Tensor
+
+
+def _check_channels(target: Tensor, size: Size, name: str) -> None:
+    shape = tuple(target.shape)
+    if len(shape) == 3 and shape[0] >= 1 and shape[1:] == tuple(size):
+        return
+    remedy = f"give (channels, {size[0]}, {size[1]})"
+    if shape == tuple(size):
+        remedy = "a grey image has one channel: target[None]"
+    elif len(shape) == 3 and shape[:2] == tuple(size):
+        remedy = "channels come first: target.permute(2, 0, 1)"
+    raise ValueError(f"{name}: the target is {shape}, but the frame is {size[0]}x{size[1]}; {remedy}")
 
 
 def batch_of(frames: Sequence[Frame]) -> Batch:

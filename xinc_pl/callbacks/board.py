@@ -122,7 +122,9 @@ class Board:
         """
         key = (id(frame), id(network), convention)
         if key not in self._layer_names:
-            self._layer_names[key] = tuple(DissectedFrame(frame, network, convention).canvas)
+            dissected = DissectedFrame(frame, network, convention)
+            dissected.check_channels()
+            self._layer_names[key] = tuple(dissected.canvas)
         return self._layer_names[key]
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import CanvasSample, canvas_sample
+from xinc_pl.analysis.channels import as_rgb, noted
 from xinc_pl.analysis.evolution import drift, panels_of, population
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.board import board_of
@@ -120,8 +121,13 @@ class CanvasEvolution(XINCCallback):
     def _add_to_film(self, layer: str, sample: CanvasSample, dissected: DissectedFrame, outputs: Outputs) -> None:
         from xinc_pl.plots.film import draw_film_picture
 
-        reconstruction = dissected.reconstruction.permute(1, 2, 0).numpy()
-        picture = draw_film_picture(sample, reconstruction, epoch=outputs.epoch, psnr=dissected.psnr)
+        picture = draw_film_picture(
+            sample,
+            as_rgb(dissected.reconstruction),
+            noted("reconstruction", len(dissected.reconstruction)),
+            epoch=outputs.epoch,
+            psnr=dissected.psnr,
+        )
         film = self._films.setdefault(layer, [])
         film.append(torch.frombuffer(bytearray(png_bytes(picture)), dtype=torch.uint8))
         outputs.film(layer, "film", _gif(film, self.milliseconds))

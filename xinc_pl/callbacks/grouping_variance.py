@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from xinc_pl.analysis.channels import as_rgb
 from xinc_pl.analysis.grouping_variance import VarianceDistribution, variance_distribution
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName
 from xinc_pl.callbacks.base import XINCCallback
@@ -123,5 +124,5 @@ class GroupingVariance(XINCCallback):
         target = dissected.reconstruction if frame.target is None else frame.target
         labels = {each.key: dissected.labels(each).numpy() for each in partitions}
         labels |= {each.control.key: dissected.labels(each.control).numpy() for each in partitions}
-        picture = draw_partitions(labels, target.float().cpu().permute(1, 2, 0).numpy())
+        picture = draw_partitions(labels, as_rgb(target))
         outputs.image("frame", "partitions", np.ascontiguousarray(picture), frame.index)
