@@ -63,3 +63,23 @@ def test_a_frame_without_target_makes_no_batch() -> None:
 def test_psnr_from_mse_by_hand() -> None:
     assert psnr_from_mse(torch.tensor([1.0, 0.01, 1e-4])).tolist() == pytest.approx([0, 20, 40], abs=1e-4)
     assert psnr_from_mse(torch.tensor(0.0)) == float("inf")
+
+
+@pytest.mark.parametrize("num_channels", [1, 2, 3, 4, 7])
+def test_a_target_has_any_number_of_channels(num_channels: int) -> None:
+    assert frame(0, torch.rand(num_channels, 2, 3)).target is not None
+
+
+@pytest.mark.parametrize(
+    ("shape", "remedy"),
+    [
+        ((2, 3), r"target\[None\]"),
+        ((2, 3, 3), "permute"),
+        ((3, 3, 2), "give"),
+        ((0, 2, 3), "give"),
+        ((3, 2, 4), "give"),
+    ],
+)
+def test_a_target_of_another_shape_is_refused_with_the_remedy(shape: tuple[int, ...], remedy: str) -> None:
+    with pytest.raises(ValueError, match=rf"frame 4: the target is .*, but the frame is 2x3; .*{remedy}"):
+        frame(4, torch.zeros(shape))

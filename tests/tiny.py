@@ -11,8 +11,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
-from xinc_pl import FFN, Collage, Image, ImageINR, NeRV, VideoINR
+from xinc_pl import FFN, Collage, Frame, Image, ImageINR, NeRV, VideoINR
 from xinc_pl.callbacks import DissectedFrame, LastCheckpoint, Outputs, XINCCallback
+from xinc_pl.data import FramesDataModule
 
 SIZE = (16, 32)
 
@@ -26,6 +27,39 @@ def tiny_video() -> VideoINR:
 def tiny_clip() -> Collage:
     """Four frames."""
     return Collage(SIZE, num_frames=4)
+
+
+class TinyChannels(FramesDataModule):
+    """Two frames of the collage, with masks and flow, whose colours are mixed to some number of channels."""
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__(SIZE, num_frames=2, batch_size=2, repeats=1, seed=0)
+        self.num_channels = num_channels
+
+    def load(self) -> tuple[Frame, ...]:
+        """Mix them."""
+        mixture = torch.rand(self.num_channels, 3, generator=torch.Generator().manual_seed(0))
+        mixture /= mixture.sum(1, keepdim=True)
+        return tuple(
+            Frame(
+                frame.index,
+                frame.inputs,
+                SIZE,
+                torch.einsum("dc,chw->dhw", mixture, frame.target),
+                frame.instances,
+                frame.flow,
+                frame.name,
+            )
+            for frame in tiny_clip().frames[:2]
+            if frame.target is not None
+        )
+
+
+def tiny_channels(num_channels: int) -> VideoINR:
+    """A NeRV that makes some number of channels."""
+    torch.manual_seed(0)
+    network = NeRV(SIZE, strides=(4,), width=6, levels=4, out_channels=num_channels)
+    return VideoINR(network, num_frames=2, size=SIZE)
 
 
 def tiny_image() -> ImageINR:

@@ -47,7 +47,7 @@ class Frame:
             the time (1,) for a video network. Any nest of tensors: a tuple is the positional arguments, a dict the
             first argument.
         size: Height and width of the network's output.
-        target: Floating-point (C, H, W) in [0, 1], C being 3 for colours, or None if unknown.
+        target: Floating-point (C, H, W) in [0, 1], or None if unknown: grey, RGB, or any number of channels from 1 on.
         instances: What is in the frame, if known.
         flow: (2, H, W), the displacement (x, y) in pixels from the frame before to this one, given at this frame's
             pixels; None if unknown, as for the first frame.
@@ -144,11 +144,23 @@ class Batch(NamedTuple):
 
     Attributes:
         indices: int64 (B,). Integers, because precision plugins cast every floating input.
-        target: float32 (B, 3, H, W) in [0, 1].
+        target: float32 (B, C, H, W) in [0, 1].
     """
 
     indices: Tensor
     target: Tensor
+
+
+def _check_channels(target: Tensor, size: Size, name: str) -> None:
+    shape = tuple(target.shape)
+    if len(shape) == 3 and shape[0] >= 1 and shape[1:] == tuple(size):
+        return
+    remedy = f"give (channels, {size[0]}, {size[1]})"
+    if shape == tuple(size):
+        remedy = "a grey image has one channel: target[None]"
+    elif len(shape) == 3 and shape[:2] == tuple(size):
+        remedy = "channels come first: target.permute(2, 0, 1)"
+    raise ValueError(f"{name}: the target is {shape}, but the frame is {size[0]}x{size[1]}; {remedy}")
 
 
 def batch_of(frames: Sequence[Frame]) -> Batch:

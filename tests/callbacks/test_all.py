@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny import tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer, weights_of
+from tiny import TinyChannels, tiny_channels, tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer, weights_of
 
 import xinc_pl.callbacks
 from xinc_pl.callbacks import XINCCallback
@@ -43,6 +44,24 @@ def test_all_of_them_leave_the_weights_as_they_are_and_every_tag_is_explained(
     assert threads == threads_after
     events = EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0}).Reload()
     check_tags([tag for kind in ("images", "scalars") for tag in events.Tags()[kind]], callbacks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_channels", [1, 2, 4])
+def test_every_callback_takes_frames_of_any_number_of_channels(tmp_path: Path, num_channels: int) -> None:
+    fewer_numbers: dict[str, Any] = {  # the figure of all numbers takes longer than everything else
+        "GroupingVariance": {"partitions": ["rgb", "gabor", "superpixels"]},
+        "Faithfulness": {"num_neurons": 4, "conventions": ["effect"]},
+    }
+    callbacks = [kind(at_epochs=(), on_error="raise", **fewer_numbers.get(kind.__name__, {})) for kind in KINDS]
+    run = trainer(tmp_path, callbacks, max_epochs=1)
+    run.fit(tiny_channels(num_channels), TinyChannels(num_channels))
+    events = EventAccumulator(str(run.log_dir), size_guidance={"images": 0, "scalars": 0}).Reload()
+    tags = [tag for kind in ("images", "scalars") for tag in events.Tags()[kind]]
+    check_tags(tags, callbacks)
+    assert {"xinc/grouping_variance/head/rgb/median", "xinc/grouping_variance/head/superpixels/median"} <= set(tags)
+    assert any(tag.startswith("xinc/motion_contributions/") for tag in tags)
+    assert "val/ssim" in tags
 
 
 def check_tags(tags: list[str], callbacks: list[XINCCallback]) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from xinc_pl.analysis.channels import intensity, scaled
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -46,12 +48,11 @@ class IntensityComparison:
 
 
 def frame_features(target: Tensor) -> FrameFeatures:
-    """Intensity and edges of a frame (3, H, W)."""
+    """Intensity and edges of a frame (C, H, W)."""
     from skimage.filters import sobel
 
-    channels = target.detach().cpu().double().numpy()
-    intensity = scaled(np.sum([scaled(channel) for channel in channels], axis=0))
-    return FrameFeatures(intensity, np.asarray(sobel(intensity), dtype=np.float64))
+    brightness = intensity(target)
+    return FrameFeatures(brightness, np.asarray(sobel(brightness), dtype=np.float64))
 
 
 def compare_with_intensity(layer: str, total: Tensor, features: FrameFeatures) -> IntensityComparison:
@@ -66,12 +67,6 @@ def compare_with_intensity(layer: str, total: Tensor, features: FrameFeatures) -
         intensity_control=correlation(contributions, features.intensity[::-1, ::-1]),
         edge_control=correlation(contributions, features.edges[::-1, ::-1]),
     )
-
-
-def scaled(values: Floats) -> Floats:
-    """Values brought to [0, 1]; zeros where they are all the same."""
-    low, high = float(values.min()), float(values.max())
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
 def correlation(first: Floats, second: Floats) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from xinc_pl.analysis.channels import grey
 from xinc_pl.frames import Frame
 
 Floats = npt.NDArray[np.float64]
@@ -43,13 +44,9 @@ def flow_between(before: Frame, now: Frame) -> Floats | None:
         return np.asarray(now.flow.detach().cpu().double().numpy())
     if before.target is None or now.target is None:
         return None
-    from skimage.color import rgb2gray
     from skimage.registration import optical_flow_tvl1
 
-    earlier, later = (
-        rgb2gray(target.detach().cpu().double().permute(1, 2, 0).numpy()) for target in (before.target, now.target)
-    )
-    return np.asarray(optical_flow_tvl1(later, earlier), dtype=np.float64)
+    return np.asarray(optical_flow_tvl1(grey(now.target), grey(before.target)), dtype=np.float64)
 
 
 def is_moving(flow: Floats, min_motion: float) -> npt.NDArray[np.bool_]:

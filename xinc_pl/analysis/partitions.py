@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from xinc_pl.analysis.channels import grey
 from xinc_pl.frames import Frame
 
 Array = npt.NDArray[Any]
@@ -28,8 +29,9 @@ class Partition:
 
     Args:
         name: ``instances`` (one cluster per instance mask, and one for all other pixels), ``rgb`` (k-means of
-            colours), ``gabor`` (k-means of the responses to Gabor filters), ``superpixels`` (contiguous regions that
-            follow colour), ``grid`` (equal rectangles), ``comb`` (every cell spread over the whole frame).
+            colours, of however many channels), ``gabor`` (k-means of the grey frame's responses to Gabor filters),
+            ``superpixels`` (contiguous regions that follow colour), ``grid`` (equal rectangles), ``comb``
+            (every cell spread over the whole frame).
         num_clusters: k of ``rgb``, ``gabor`` and ``superpixels``.
         grid: Rows and columns of ``grid`` and ``comb``.
         convention: ``paper``; or ``released`` for what the authors' code does.
@@ -139,18 +141,17 @@ def instance_masks(frame: Frame) -> Tensor:
 
 
 def _rgb(partition: Partition, frame: Frame) -> Tensor:
-    return _k_means(_target(frame).reshape(-1, 3), partition).view(frame.size)
+    colours = _channels_last(_target(frame))
+    return _k_means(colours.reshape(-1, colours.shape[-1]), partition).view(frame.size)
 
 
 def _gabor(partition: Partition, frame: Frame) -> Tensor:
-    from skimage.color import rgb2gray
-
-    grey = rgb2gray(_target(frame))
+    brightness = grey(_target(frame))
     if partition.convention == "released":
-        return _k_means(_gabor_responses((grey * 255).astype(np.uint8), (1.0, 3.0), 1, "wrap"), partition).view(
+        return _k_means(_gabor_responses((brightness * 255).astype(np.uint8), (1.0, 3.0), 1, "wrap"), partition).view(
             frame.size
         )
-    responses = _gabor_responses(grey, (3.0,), 4, "reflect")
+    responses = _gabor_responses(brightness, (3.0,), 4, "reflect")
     spread = responses.std(0)
     # A constant frame answers every filter with a constant, which rounding alone tells apart.
     flat = spread <= 1e-6
@@ -182,7 +183,18 @@ def _gabor_responses(grey: Array, sigmas: tuple[float, ...], num_orientations: i
 def _superpixels(partition: Partition, frame: Frame) -> Tensor:
     from skimage.segmentation import slic
 
-    labels = slic(_target(frame), n_segments=partition.num_clusters, start_label=0, channel_axis=-1)
+    target = _target(frame)
+    if len(target) == 1:
+        target = target.expand(3, -1, -1)
+    # scikit-image takes colours to Lab, a hundred times as wide as other channels, for which its default is made.
+    compactness = 10.0 if len(target) == 3 else 0.1
+    labels = slic(
+        _channels_last(target),
+        n_segments=partition.num_clusters,
+        compactness=compactness,
+        start_label=0,
+        channel_axis=-1,
+    )
     return _without_gaps(torch.from_numpy(labels.astype(np.int64)))
 
 
@@ -200,11 +212,16 @@ def _k_means(points: Array, partition: Partition) -> Tensor:
     return _without_gaps(torch.from_numpy(labels.astype(np.int64)))
 
 
-def _target(frame: Frame) -> Array:
-    """What the frame should look like: float64 (H, W, 3)."""
+def _target(frame: Frame) -> Tensor:
+    """What the frame should look like: (C, H, W)."""
     if frame.target is None:
         raise PartitionUnavailableError("the frame has no target; give it in Frame(target=...)")
-    return frame.target.detach().cpu().double().permute(1, 2, 0).numpy()
+    return frame.target
+
+
+def _channels_last(image: Tensor) -> Array:
+    """(C, H, W) to float64 (H, W, C)."""
+    return image.detach().cpu().double().permute(1, 2, 0).numpy()
 
 
 _MAKERS: dict[PartitionName, Callable[[Partition, Frame], Tensor]] = {

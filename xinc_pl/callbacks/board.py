@@ -165,7 +165,9 @@ class Board:
         """
         key = (id(frame), id(network), convention, _hashable(output))
         if key not in self._layer_names:
-            canvas = DissectedFrame(frame, network, convention, output=output).canvas
+            dissected = DissectedFrame(frame, network, convention, output=output)
+            dissected.check_channels()
+            canvas = dissected.canvas
             self._layer_names[key] = LayerNames(tuple(canvas), canvas.main_layers)
         return self._layer_names[key]
 

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import CanvasSample, canvas_sample
+from xinc_pl.analysis.channels import as_rgb, noted
 from xinc_pl.analysis.evolution import courses_of, drift, population
 from xinc_pl.arguments import check_number, check_whole
 from xinc_pl.callbacks.base import XINCCallback
@@ -127,8 +128,14 @@ class CanvasEvolution(XINCCallback):
     def _add_to_film(self, layer: str, sample: CanvasSample, dissected: DissectedFrame, outputs: Outputs) -> None:
         from xinc_pl.plots.film import draw_film_picture
 
-        reconstruction = dissected.reconstruction.permute(1, 2, 0).numpy()
-        picture = draw_film_picture(sample, reconstruction, epoch=outputs.epoch, psnr=dissected.psnr, note=outputs.note)
+        picture = draw_film_picture(
+            sample,
+            as_rgb(dissected.reconstruction),
+            noted("reconstruction", len(dissected.reconstruction)),
+            epoch=outputs.epoch,
+            psnr=dissected.psnr,
+            note=outputs.note,
+        )
         if layer not in self._films:
             self._films[layer] = self._begin_film(layer, (picture.shape[0], picture.shape[1]), outputs)
         self._films[layer].append(picture)

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import CanvasSample, canvas_sample
+from xinc_pl.analysis.channels import as_rgb, channels_note
 from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.dissected import DissectedFrame
@@ -87,19 +87,15 @@ class ContributionCanvas(XINCCallback):
         # Imported when it is needed: matplotlib takes a second, which --help should not.
         from xinc_pl.plots.contribution_canvas import draw_contribution_canvas
 
-        target = dissected.frame.target
+        target, reconstruction = dissected.frame.target, dissected.reconstruction
         notes = [dissected.frame.name] if outputs.several_frames and dissected.frame.name else []
         notes += [dissected.convention] if self.beside is not None else []
+        notes += [note] if (note := channels_note(len(reconstruction))) else []
         return draw_contribution_canvas(
             sample,
-            None if target is None else _picture(target),
-            _picture(dissected.reconstruction),
+            None if target is None else as_rgb(target),
+            as_rgb(reconstruction),
             epoch=outputs.epoch,
             psnr=dissected.psnr,
             note=" · ".join(notes),
         )
-
-
-def _picture(image: Tensor) -> npt.NDArray[np.float32]:
-    """(3, H, W) to (H, W, 3)."""
-    return image.float().cpu().permute(1, 2, 0).numpy()

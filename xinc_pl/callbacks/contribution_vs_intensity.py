@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+from xinc_pl.analysis.channels import as_rgb, noted
 from xinc_pl.analysis.contribution_vs_intensity import FrameFeatures, compare_with_intensity, frame_features
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.dissected import DissectedFrame
@@ -66,7 +67,8 @@ class ContributionVsIntensity(XINCCallback):
         picture = draw_contribution_vs_intensity(
             results,
             features,
-            frame.target.float().cpu().permute(1, 2, 0).numpy(),
+            as_rgb(frame.target),
+            noted("frame", len(frame.target)),
             epoch=outputs.epoch,
             psnr=dissected.psnr,
         )

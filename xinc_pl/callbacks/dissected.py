@@ -86,16 +86,35 @@ class DissectedFrame:
 
     @cached_property
     def reconstruction(self) -> Tensor:
-        """What the network makes of the frame: float32 (3, H, W) in [0, 1], on the CPU."""
+        """What the network makes of the frame: float32 (C, H, W) in [0, 1], on the CPU."""
         return as_image(self.canvas.output, self.frame.size).float().cpu().clamp(0, 1)
 
     @cached_property
     def psnr(self) -> float | None:
-        """PSNR of the reconstruction in dB; None without a target."""
+        """PSNR of the reconstruction in dB; None without a target.
+
+        Raises:
+            ValueError: The target has another number of channels.
+        """
         if self.frame.target is None:
             return None
+        self.check_channels()
         error = (self.reconstruction - self.frame.target.float().cpu()).double().square().mean()
         return float(psnr_from_mse(error))
+
+    def check_channels(self) -> None:
+        """Insist that the network makes as many channels as the target has.
+
+        Raises:
+            ValueError: It does not.
+        """
+        target = self.frame.target
+        made = len(as_image(self.canvas.output, self.frame.size))
+        if target is not None and len(target) != made:
+            raise ValueError(
+                f"frame {self.frame.index} has a target of {len(target)} channels, but the network's output has "
+                f"{made}; give the target as many as the network makes"
+            )
 
     def under(self, convention: Convention) -> "DissectedFrame":
         """The same frame at the same moment, under another convention."""

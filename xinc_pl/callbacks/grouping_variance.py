@@ -9,6 +9,7 @@ import numpy.typing as npt
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from xinc_pl.analysis.channels import as_rgb
 from xinc_pl.analysis.grouping_variance import VarianceDistribution, variance_distribution
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName
 from xinc_pl.arguments import check_whole
@@ -151,5 +152,5 @@ class GroupingVariance(XINCCallback):
         target = dissected.reconstruction if frame.target is None else frame.target
         labels = {each.key: dissected.labels(each).numpy() for each in partitions}
         labels |= {each.control.key: dissected.labels(each.control).numpy() for each in partitions}
-        picture = draw_partitions(labels, target.float().cpu().permute(1, 2, 0).numpy())
+        picture = draw_partitions(labels, as_rgb(target))
         outputs.image("frame", "partitions", np.ascontiguousarray(picture), frame.index)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+from xinc_pl.analysis.channels import as_rgb, noted
 from xinc_pl.analysis.motion import compare_with_motion, flow_between
 from xinc_pl.arguments import check_number
 from xinc_pl.callbacks.base import XINCCallback
@@ -115,9 +116,10 @@ class MotionContributions(XINCCallback):
         target = now.frame.target
         picture = draw_motion(
             results,
-            None if target is None else target.float().cpu().permute(1, 2, 0).numpy(),
+            None if target is None else as_rgb(target),
             np.linalg.norm(flow, axis=0),
             (before.frame.index, now.frame.index),
+            noted(f"frame {now.frame.index}", 3 if target is None else len(target)),
             epoch=outputs.epoch,
             psnr=now.psnr,
         )

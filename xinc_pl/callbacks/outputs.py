@@ -22,7 +22,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def png_bytes(pixels: Pixels) -> bytes:
-    """Encode an image (H, W, 3)."""
+    """Encode an image (H, W, 3), or a grey one (H, W)."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", compress_level=2)
     return buffer.getvalue()

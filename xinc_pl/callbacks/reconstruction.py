@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from PIL import Image
 from torch import Tensor
 
+from xinc_pl.analysis.channels import as_rgb, channels_note
 from xinc_pl.arguments import check_number
 from xinc_pl.callbacks.aside import clear_asides, write_aside
 from xinc_pl.callbacks.lightnings import AnyCallback
@@ -23,7 +23,9 @@ from xinc_pl.callbacks.outputs import Pixels, is_rehearsal, png_bytes
 class ReconstructionWriter(BasePredictionWriter, AnyCallback):
     """Writes the frames of ``predict`` as PNG, and those of a video also as one GIF.
 
-    They go to ``reconstruction/`` in the run's folder.
+    They go to ``reconstruction/`` in the run's folder. Frames that are neither grey nor RGB are shown as in pictures
+    (two channels as magenta and green, of more the first three), and all of their channels are kept beside, float32
+    (C, H, W) in [0, 1], as ``.npy``.
 
     Args:
         frames_per_second: Speed of the GIF.
@@ -51,13 +53,13 @@ class ReconstructionWriter(BasePredictionWriter, AnyCallback):
         """Write the frames of (numbers, frames) pairs, as ``predict_step`` returns them."""
         del pl_module, batch_indices
         assert self._directory is not None, "setup comes first"
-        frames = {
-            int(number): _bytes(frame)
-            for numbers, batch in predictions
-            for number, frame in zip(numbers, batch, strict=True)
-        }
-        for number, pixels in sorted(frames.items()):
-            write_aside(self._directory / f"frame_{number:04d}.png", png_bytes(pixels))
+        frames = {}
+        for numbers, batch in predictions:
+            for number, frame in zip(numbers.tolist(), batch, strict=True):
+                frames[number] = _bytes(frame)
+                write_aside(self._directory / f"frame_{number:04d}.png", png_bytes(frames[number]))
+                if channels_note(len(frame)):
+                    write_aside(self._directory / f"frame_{number:04d}.npy", _npy_bytes(frame))
         if len(frames) > 1 and trainer.world_size == 1:
             video = gif_bytes([frames[number] for number in sorted(frames)], self.frames_per_second)
             write_aside(self._directory / "video.gif", video)
@@ -65,7 +67,7 @@ class ReconstructionWriter(BasePredictionWriter, AnyCallback):
 
 
 def gif_bytes(frames: Sequence[Pixels], frames_per_second: float) -> bytes:
-    """Encode frames (H, W, 3) as an endless GIF."""
+    """Encode frames (H, W, 3), or grey ones (H, W), as an endless GIF."""
     buffer = io.BytesIO()
     first, *others = (Image.fromarray(frame) for frame in frames)
     duration = round(1000 / frames_per_second)  # milliseconds
@@ -74,5 +76,12 @@ def gif_bytes(frames: Sequence[Pixels], frames_per_second: float) -> bytes:
 
 
 def _bytes(frame: Tensor) -> Pixels:
-    values = (frame.clamp(0, 1) * 255).round().to(torch.uint8)
-    return np.ascontiguousarray(values.permute(1, 2, 0).cpu().numpy())
+    """A frame (C, H, W) as it is shown: (H, W) if it is grey, else (H, W, 3)."""
+    values = (frame.float().clamp(0, 1) * 255).round().byte()
+    return np.ascontiguousarray(values[0].cpu().numpy() if len(frame) == 1 else as_rgb(values).astype(np.uint8))
+
+
+def _npy_bytes(frame: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, frame.float().cpu().numpy(), allow_pickle=False)
+    return buffer.getvalue()

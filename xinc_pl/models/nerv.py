@@ -28,7 +28,7 @@ class NeRVBlock(nn.Module):
 
 
 class NeRV(nn.Module):
-    """Time to frame: an encoding, a stem that spans a small grid, blocks that enlarge it, a head to RGB.
+    """Time to frame: an encoding, a stem that spans a small grid, blocks that enlarge it, a head to colours.
 
     Without arguments this is the paper's network of 978,557 parameters for frames of 128x256.
 
@@ -41,6 +41,7 @@ class NeRV(nn.Module):
         width: First width, instead of ``model_size``.
         levels: Frequencies of the time encoding.
         base: Ratio of neighbouring frequencies of the time encoding.
+        out_channels: Colours per pixel.
     """
 
     def __init__(
@@ -53,12 +54,15 @@ class NeRV(nn.Module):
         width: int | None = None,
         levels: int = 80,
         base: float = 1.25,
+        out_channels: int = 3,
     ) -> None:
         super().__init__()
         kernels = [kernel_sizes] * len(strides) if isinstance(kernel_sizes, int) else list(kernel_sizes)
         _check_arguments(strides, [*kernels, head_kernel_size])
         if levels < 1 or (width is not None and width < 1):
             raise ValueError(f"NeRV: levels is {levels} and width is {width}; they must be at least 1")
+        if out_channels < 1:
+            raise ValueError(f"NeRV: out_channels is {out_channels}; it must be at least 1")
         self.size = (size[0], size[1])
         self.grid = grid_size(self.size, strides)
         if width is None:
@@ -75,11 +79,11 @@ class NeRV(nn.Module):
             NeRVBlock(before, after, kernel, stride)
             for before, after, kernel, stride in zip(widths, widths[1:], kernels, strides, strict=False)
         )
-        self.head = nn.Conv2d(widths[-1], 3, head_kernel_size, padding=head_kernel_size // 2)
+        self.head = nn.Conv2d(widths[-1], out_channels, head_kernel_size, padding=head_kernel_size // 2)
         self.layer_names = {f"blocks.{i}.conv": f"block_{i + 1}" for i in range(len(strides))} | {"head": "head"}
 
     def forward(self, time: Tensor) -> Tensor:
-        """Frames (B, 3, H, W) in (0, 1) at times (B,); give the times in float64."""
+        """Frames (B, out_channels, H, W) in (0, 1) at times (B,); give the times in float64."""
         encoded = self.encoding(time).to(self.stem.weight.device, self.stem.weight.dtype)
         features = F.gelu(self.stem(encoded[:, :, None, None])).view(len(time), -1, *self.grid)
         for block in self.blocks:

@@ -29,6 +29,7 @@ def draw_contribution_vs_intensity(
     comparisons: Sequence[IntensityComparison],
     features: FrameFeatures,
     frame: npt.NDArray[np.float32],
+    frame_title: str = "frame",
     *,
     epoch: int,
     psnr: float | None,
@@ -39,6 +40,7 @@ def draw_contribution_vs_intensity(
         comparisons: Of each layer, input side first.
         features: Of the frame.
         frame: (H, W, 3) in [0, 1].
+        frame_title: What is written above it.
         epoch: For the title.
         psnr: For the title, in dB.
 
@@ -57,7 +59,7 @@ def draw_contribution_vs_intensity(
     def box(column: int, row: int) -> tuple[float, float, float, float]:
         return MARGIN + column * (width + MARGIN), _HEADING + TITLE_HEIGHT + row * pitch, width, tall
 
-    sheet.picture(frame, box(0, 0), "frame")
+    sheet.picture(frame, box(0, 0), frame_title)
     sheet.picture(features.intensity, box(0, 1), "intensity", colours=MAGNITUDE_COLOURS, norm=unit)
     sheet.picture(features.edges, box(0, 2), "edges", colours=MAGNITUDE_COLOURS, norm=Normalize(0, EDGE_LIMIT))
     for column, each in enumerate(comparisons, start=1):

@@ -18,13 +18,20 @@ _FOOT = 22
 
 
 def draw_film_picture(
-    sample: CanvasSample, reconstruction: npt.NDArray[np.float32], *, epoch: int, psnr: float | None, note: str = ""
+    sample: CanvasSample,
+    reconstruction: npt.NDArray[np.float32],
+    reconstruction_title: str = "reconstruction",
+    *,
+    epoch: int,
+    psnr: float | None,
+    note: str = "",
 ) -> npt.NDArray[np.uint8]:
     """Draw reconstruction, total and sampled maps of a layer at one moment, in the colours of all other moments.
 
     Args:
         sample: The maps.
         reconstruction: (H, W, 3) in [0, 1].
+        reconstruction_title: What is written above it.
         epoch: For the title.
         psnr: Of the reconstruction, in dB, for the title.
         note: For the title.
@@ -43,7 +50,7 @@ def draw_film_picture(
     height = min(_LEFT * aspect, body / 2 - TITLE_HEIGHT)
     left = MARGIN + (_LEFT - height / aspect) / 2
     below = _HEADING + body / 2
-    sheet.picture(reconstruction, (left, _HEADING + TITLE_HEIGHT, height / aspect, height), "reconstruction")
+    sheet.picture(reconstruction, (left, _HEADING + TITLE_HEIGHT, height / aspect, height), reconstruction_title)
     sheet.picture(
         sample.total,
         (left, below + TITLE_HEIGHT, height / aspect, height),

@@ -27,6 +27,7 @@ def draw_motion(
     frame: npt.NDArray[np.float32] | None,
     flow: npt.NDArray[np.float64],
     frames: tuple[int, int],
+    frame_title: str = "",
     *,
     epoch: int,
     psnr: float | None,
@@ -38,6 +39,7 @@ def draw_motion(
         frame: (H, W, 3) in [0, 1], the later of the two, if known.
         flow: Float64 (H, W), pixels.
         frames: Indices of the two.
+        frame_title: What is written above the frame.
         epoch: For the title.
         psnr: For the title, in dB.
 
@@ -57,7 +59,7 @@ def draw_motion(
         return MARGIN + column * (width + MARGIN), _HEADING + TITLE_HEIGHT + row * pitch, width, tall
 
     if frame is not None:
-        sheet.picture(frame, box(0), f"frame {frames[1]}")
+        sheet.picture(frame, box(0), frame_title or f"frame {frames[1]}")
     moved, changed = Normalize(0, FLOW_LIMIT), Normalize(0, CHANGE_LIMIT)
     sheet.picture(flow, box(1), "motion", colours=MAGNITUDE_COLOURS, norm=moved)
     for place, each in enumerate(comparisons, start=2):

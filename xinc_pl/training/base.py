@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ class INRModule(LightningModule, ABC):
     Args:
         network: The network to fit.
         size: Height and width of a frame.
-        loss: Takes prediction and target, both (B, 3, H, W). Mean squared error by default.
+        loss: Takes prediction and target, both (B, C, H, W). Mean squared error by default.
         lr: Base learning rate of Adam.
         betas: Adam's decay rates.
         schedule: How the learning rate changes over the run.
@@ -64,7 +65,7 @@ class INRModule(LightningModule, ABC):
 
     @abstractmethod
     def reconstruct(self, indices: Tensor) -> Tensor:
-        """What the network makes of frames ``indices`` (B,): (B, 3, H, W), not clamped."""
+        """What the network makes of frames ``indices`` (B,): (B, C, H, W), not clamped."""
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -101,7 +102,7 @@ class INRModule(LightningModule, ABC):
         try_module(self, stage)
 
     def forward(self, indices: Tensor) -> Tensor:
-        """Reconstruct frames ``indices`` (B,), clamped: (B, 3, H, W) in [0, 1]."""
+        """Reconstruct frames ``indices`` (B,), clamped: (B, C, H, W) in [0, 1]."""
         return self.reconstruct(indices).float().clamp(0, 1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -109,9 +110,15 @@ class INRModule(LightningModule, ABC):
 
         Raises:
             NonFiniteLossError: The loss is NaN or infinite.
+            MisconfigurationException: The network makes frames of another shape, which a loss might broadcast.
         """
         del batch_idx
         prediction, target = self.reconstruct(batch.indices).float(), batch.target.float()
+        if prediction.shape != target.shape:
+            raise MisconfigurationException(
+                f"the network makes frames of shape {tuple(prediction.shape[1:])} (channels, height, width), but those "
+                f"to be fitted are {tuple(target.shape[1:])}; give the network as many output channels"
+            )
         loss = cast(Tensor, self.loss(prediction, target))
         if not torch.isfinite(loss):
             is_kept = self.current_epoch > 0 and self.trainer.checkpoint_callbacks
@@ -150,7 +157,7 @@ class INRModule(LightningModule, ABC):
         self._measure(self.test_metrics, batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Frame numbers (B,) and their reconstruction (B, 3, H, W) in [0, 1]."""
+        """Frame numbers (B,) and their reconstruction (B, C, H, W) in [0, 1]."""
         del batch_idx
         return batch.indices, self(batch.indices)
 

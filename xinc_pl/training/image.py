@@ -10,12 +10,12 @@ from xinc_pl.training.schedules import ScheduleName
 
 
 class ImageINR(INRModule):
-    """Fits a network that maps pixel coordinates (P, 2) to colours (P, 3), all pixels in every step.
+    """Fits a network that maps pixel coordinates (P, 2) to colours (P, C), all pixels in every step.
 
     Args:
         network: The network to fit, such as ``FFN``.
         size: Height and width of the image. On the command line it comes from the data.
-        loss: Takes prediction and target, both (1, 3, H, W). ``MSELoss`` by default; ``L1Loss``, ``L1SSIMLoss`` (the
+        loss: Takes prediction and target, both (1, C, H, W). ``MSELoss`` by default; ``L1Loss``, ``L1SSIMLoss`` (the
             released code's) or any other module.
         lr: Base learning rate of Adam.
         betas: Adam's decay rates.
@@ -54,7 +54,7 @@ class ImageINR(INRModule):
             )
 
     def reconstruct(self, indices: Tensor) -> Tensor:
-        """The image (1, 3, H, W), once for each of ``indices``."""
+        """The image (1, C, H, W), once for each of ``indices``."""
         colours = cast(Tensor, self.network(self.inputs_of(indices)))
         if colours.dim() != 2 or len(colours) != len(self._coordinates):
             raise ValueError(

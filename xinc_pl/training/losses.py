@@ -1,4 +1,4 @@
-"""Losses between frames (B, 3, H, W) that torch does not have."""
+"""Losses between frames (B, C, H, W) that torch does not have."""
 
 from torch import Tensor, nn
 from torchmetrics.functional.image import structural_similarity_index_measure
@@ -20,7 +20,7 @@ class L1SSIMLoss(nn.Module):
         self.l1_weight = l1_weight
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Loss, a scalar, of frames (B, 3, H, W) in [0, 1].
+        """Loss, a scalar, of frames (B, C, H, W) in [0, 1].
 
         Raises:
             ValueError: A frame is smaller than SSIM's window.

@@ -11,7 +11,7 @@ from xinc_pl.training.schedules import ScheduleName
 
 
 class VideoINR(INRModule):
-    """Fits a network that maps times (B,) in [0, 1) to frames (B, 3, H, W).
+    """Fits a network that maps times (B,) in [0, 1) to frames (B, C, H, W).
 
     The times are float64, whatever the weights are: high frequencies need it. A network of your own may have to cast.
 
@@ -19,7 +19,7 @@ class VideoINR(INRModule):
         network: The network to fit, such as ``NeRV``.
         num_frames: Length of the video. On the command line it comes from the data.
         size: Height and width of a frame. On the command line it comes from the data.
-        loss: Takes prediction and target, both (B, 3, H, W). ``MSELoss`` by default; ``L1Loss``, ``L1SSIMLoss`` (the
+        loss: Takes prediction and target, both (B, C, H, W). ``MSELoss`` by default; ``L1Loss``, ``L1SSIMLoss`` (the
             released code's) or any other module.
         lr: Base learning rate of Adam.
         betas: Adam's decay rates.
@@ -68,7 +68,7 @@ class VideoINR(INRModule):
             )
 
     def reconstruct(self, indices: Tensor) -> Tensor:
-        """Frames ``indices`` (B,): (B, 3, H, W)."""
+        """Frames ``indices`` (B,): (B, C, H, W)."""
         return cast(Tensor, self.network(self.inputs_of(indices)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
