@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import inspect
+import math
 import signal
 import sys
 import warnings
@@ -140,6 +141,13 @@ class XINCCommandLine(LightningCLI):
             check_trainer_settings(vars(config.trainer), self.config.get("subcommand"))
         except ValueError as error:
             give_up(error)
+
+    def before_instantiate_classes(self) -> None:
+        """Data of their own size are cut to what the network can make."""
+        config = self.config[self.subcommand] if self.subcommand else self.config
+        strides = config.get("model.init_args.network.init_args.strides")
+        if strides and config.get("data.init_args.multiple_of") == 1:
+            config["data.init_args.multiple_of"] = math.prod(strides)
 
     def instantiate_classes(self) -> None:
         """Turn constructors' complaints into one line, before anything runs."""

@@ -90,6 +90,8 @@ def _check_inputs(inputs: object, what: str) -> None:
     """Insist on tensors; they may lie in dicts, tuples and lists, as networks want them."""
     if isinstance(inputs, Tensor):
         return
+    if hasattr(inputs, "args") and hasattr(inputs, "kwargs"):  # xinc_pl.canvas.Inputs
+        inputs = [*inputs.args, *inputs.kwargs.values()]
     if isinstance(inputs, (Mapping, tuple, list)) and inputs:
         parts = inputs.values() if isinstance(inputs, Mapping) else inputs
         for part in parts:
@@ -107,7 +109,8 @@ def _check_target(frame: Frame, target: object) -> None:
     if not target.is_floating_point():
         raise ValueError(f"{what} is {_dtype(target)}; give floating-point values {wanted} (bytes divided by 255)")
     if target.dim() != 3 or not len(target) or tuple(target.shape[1:]) != tuple(frame.size):
-        raise ValueError(f"{what} has the shape {tuple(target.shape)}; it has to be {wanted}")
+        remedy = _remedy(tuple(target.shape), frame.size)
+        raise ValueError(f"{what} has the shape {tuple(target.shape)}; it has to be {wanted}{remedy}")
     low, high = (float(bound) for bound in target.detach().aminmax())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"{what} has values that are not finite; it has to be {wanted}")
@@ -151,16 +154,13 @@ class Batch(NamedTuple):
     target: Tensor
 
 
-def _check_channels(target: Tensor, size: Size, name: str) -> None:
-    shape = tuple(target.shape)
-    if len(shape) == 3 and shape[0] >= 1 and shape[1:] == tuple(size):
-        return
-    remedy = f"give (channels, {size[0]}, {size[1]})"
+def _remedy(shape: tuple[int, ...], size: Size) -> str:
+    """What to do about a target of another shape."""
     if shape == tuple(size):
-        remedy = "a grey image has one channel: target[None]"
-    elif len(shape) == 3 and shape[:2] == tuple(size):
-        remedy = "channels come first: target.permute(2, 0, 1)"
-    raise ValueError(f"{name}: the target is {shape}, but the frame is {size[0]}x{size[1]}; {remedy}")
+        return "; a grey image has one channel: target[None]"
+    if len(shape) == 3 and shape[:2] == tuple(size):
+        return "; channels come first: target.permute(2, 0, 1)"
+    return ""
 
 
 def batch_of(frames: Sequence[Frame]) -> Batch:

@@ -61,7 +61,7 @@ def test_a_layer_of_zero_maps_and_a_partition_of_one_cluster_are_drawn_without_n
     [
         ({"partitions": []}, "partitions is empty"),
         ({"partitions": ["sky"]}, "no partition 'sky'; choose from instances"),
-        ({"num_clusters": 0}, "0 clusters"),
+        ({"num_clusters": 0}, "num_clusters is 0"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: dict[str, object], words: str) -> None:

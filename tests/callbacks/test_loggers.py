@@ -168,7 +168,7 @@ def test_mlflow_gets_a_key_that_it_takes(tmp_path: Path) -> None:
     logger = MLFlow()
     run = trainer(tmp_path, logger=logger)
     Outputs(run, "mine", tmp_path, epoch=3, step=45, several_frames=False).image("net[0]: é", "maps", PIXELS)
-    assert logger.got[0][0] == "xinc/mine/net_0__ _/maps"
+    assert logger.got[0][0] == "xinc/mine/net_0__3A_20_C3_A9/maps"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from xinc_pl.frames import Frame
 
 
 class Numbers(FramesDataModule):
-    """Frames whose pixels are their number."""
+    """Frames whose pixels are a hundredth of their number."""
 
     def __init__(self, num_frames: int = 7, batch_size: int = 3, repeats: int = 1, seed: int = 0) -> None:
         super().__init__((2, 4), num_frames, batch_size, repeats, seed)
@@ -21,7 +21,7 @@ class Numbers(FramesDataModule):
     def load(self) -> tuple[Frame, ...]:
         self.loads += 1
         return tuple(
-            Frame(index, torch.zeros(1), self.size, torch.full((3, 2, 4), float(index)))
+            Frame(index, torch.zeros(1), self.size, torch.full((3, 2, 4), index / 100))
             for index in range(self.num_frames)
         )
 
@@ -32,7 +32,7 @@ def order(loader: DataLoader[Frame], epoch: int = 0) -> list[int]:
     for batch in loader:
         assert batch.target.shape[1:] == (3, 2, 4)
         assert batch.target.dtype == torch.float32
-        assert batch.target[:, 0, 0, 0].tolist() == batch.indices.tolist()
+        assert torch.equal(batch.target[:, 0, 0, 0], batch.indices / 100)
     return [index for batch in loader for index in batch.indices.tolist()]
 
 

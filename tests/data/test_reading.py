@@ -9,7 +9,8 @@ import pytest
 import tifffile
 import torch
 
-from xinc_pl.data.reading import SAMPLE_IMAGES, fit_to_size, read_image, rgb_from_pixels
+from xinc_pl.data.fitting import fit_to_size
+from xinc_pl.data.reading import SAMPLE_IMAGES, read_image, rgb_from_pixels
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -90,7 +90,8 @@ def test_two_seeds_with_another_layout(finished_runs: Path, capsys: pytest.Captu
 
 @pytest.mark.usefixtures("quick")
 def test_a_run_is_the_same_as_itself(finished_runs: Path) -> None:
-    main(["compare", run_of(finished_runs, 0), run_of(finished_runs, 0), "--out", "same"])
+    copied = shutil.copytree(run_of(finished_runs, 0), "copied")
+    main(["compare", run_of(finished_runs, 0), str(copied), "--out", "same"])
     matches = [row for row in rows_of(Path("same")) if row["quantity"] == "match"]
     assert len(matches) == 3
     assert all(float(row["value"]) == pytest.approx(1) for row in matches)

@@ -63,21 +63,23 @@ class FramesDataModule(LightningDataModule, ABC):
     A subclass loads its frames in ``load``. Nothing is read before ``setup``.
 
     Args:
-        size: Height and width that every frame is brought to.
-        num_frames: How many frames there are.
+        size: Height and width that every frame is brought to; None if only the frames tell.
+        num_frames: How many frames there are; None if only the frames tell.
         batch_size: Frames per training step.
         repeats: How often an epoch goes through all frames.
         seed: Decides, together with the epoch, the order of the frames.
     """
 
-    def __init__(self, size: Size, num_frames: int, batch_size: int, repeats: int, seed: int) -> None:
+    def __init__(self, size: Size | None, num_frames: int | None, batch_size: int, repeats: int, seed: int) -> None:
         super().__init__()
         for name, value in {"num_frames": num_frames, "batch_size": batch_size, "repeats": repeats}.items():
-            check_whole(type(self).__name__, name, value, 1)
-        check_size(type(self).__name__, size)
+            if value is not None:
+                check_whole(type(self).__name__, name, value, 1)
+        if size is not None:
+            check_size(type(self).__name__, size)
         check_whole(type(self).__name__, "seed", seed, 0, MAX_SEED)
-        self.size: Size = (size[0], size[1])
-        self.num_frames = num_frames
+        self._size: Size | None = None if size is None else (size[0], size[1])
+        self._num_frames = num_frames
         self.batch_size = batch_size
         self.repeats = repeats
         self.seed = seed
@@ -92,17 +94,32 @@ class FramesDataModule(LightningDataModule, ABC):
         """
 
     @property
+    def size(self) -> Size:
+        """Height and width of the frames. Loads them where only they tell."""
+        return self.frames[0].size if self._size is None else self._size
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames there are. Loads them where only they tell."""
+        return len(self.frames) if self._num_frames is None else self._num_frames
+
+    @property
     def frames(self) -> tuple[Frame, ...]:
         """All frames, loaded at the first use."""
         if self._frames is None:
-            count = f"{self.num_frames} frame{'s' * (self.num_frames != 1)} of {self.size[0]}x{self.size[1]}"
-            require_memory(
-                self.num_frames * math.prod(self.size) * _BYTES_PER_PIXEL,
-                f"{type(self).__name__} with {count}",
-                "set size or num_frames to less",
-            )
+            self._check_memory()
             self._frames = self.load()
         return self._frames
+
+    def _check_memory(self) -> None:
+        if self._size is None or self._num_frames is None:
+            return  # as many and as large as they come
+        count = f"{self._num_frames} frame{'s' * (self._num_frames != 1)} of {self._size[0]}x{self._size[1]}"
+        require_memory(
+            self._num_frames * math.prod(self._size) * _BYTES_PER_PIXEL,
+            f"{type(self).__name__} with {count}",
+            "set size or num_frames to less",
+        )
 
     def setup(self, stage: str) -> None:
         """Load the frames, so that bad input is found before the first step."""

@@ -1,21 +1,21 @@
-"""Photographs from disk or from scikit-image, as RGB tensors of one size."""
+"""Photographs from disk or from scikit-image, as RGB tensors."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import PIL.Image
-import PIL.ImageOps
 import skimage.data
-import skimage.io
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from skimage.color import gray2rgb, rgba2rgb
 from skimage.util import img_as_float32
 from torch import Tensor
-from torch.nn import functional as F
 
-from xinc_pl.frames import Size
+from xinc_pl.data._pillow import Pixels, num_pictures, opened, pixels_of
+from xinc_pl.data._tiff import is_tiff, read_deep_tiff
 
 SAMPLE_IMAGES = (
     "astronaut", "brick", "camera", "cell", "chelsea", "clock", "coffee", "coins", "colorwheel", "grass", "gravel",
@@ -23,35 +23,38 @@ SAMPLE_IMAGES = (
 )  # fmt: skip
 """The images that scikit-image's wheel carries: the others of ``skimage.data`` need a download."""
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+_Result = TypeVar("_Result")
 
 
 def read_image(image: str | Path) -> Tensor:
     """Read a file, or one of ``SAMPLE_IMAGES`` by name, as float32 RGB (3, H, W) in [0, 1].
 
-    Grey images get three equal channels, 16 bits are scaled, transparent pixels are laid over white.
+    The picture is turned the right way up and its colours are brought to sRGB, as viewers do. Grey images get three
+    equal channels, more than 8 bits are scaled, transparent pixels are laid over white. Of an animation or a stack the
+    first picture is taken.
 
     Raises:
         ValueError: The image does not exist, is no image, or has an unexpected shape.
     """
-    path = Path(image)
+    path = Path(image).expanduser()
     if path.is_file():
-        return rgb_from_pixels(_read_file(path), str(path))
+        return rgb_from_pixels(guarded(path, lambda: _read_file(path)), str(path))
     if str(image) in SAMPLE_IMAGES:
         return rgb_from_pixels(getattr(skimage.data, str(image))(), str(image))
     raise ValueError(f"image {str(image)!r} is neither a file nor one of scikit-image's: {', '.join(SAMPLE_IMAGES)}")
 
 
-def rgb_from_pixels(pixels: npt.NDArray[np.generic], name: str) -> Tensor:
+def rgb_from_pixels(pixels: Pixels, name: str) -> Tensor:
     """Bring pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of any bit depth to float32 (3, H, W) in [0, 1].
 
     Args:
-        pixels: Integers of any width, booleans, or floats in [0, 1].
+        pixels: Integers of any width that are not negative, booleans, or floats in [0, 1].
         name: For the error message.
 
     Raises:
-        ValueError: The shape is none of these, or floats lie outside of [0, 1].
+        ValueError: The shape is none of these, or the values are.
     """
+    _check_values(pixels, name)
     values = np.asarray(img_as_float32(pixels), dtype=np.float32)
     if values.ndim == 3 and values.shape[-1] == 1:
         values = values[..., 0]
@@ -63,52 +66,59 @@ def rgb_from_pixels(pixels: npt.NDArray[np.generic], name: str) -> Tensor:
         values = rgba2rgb(values)
     if values.ndim != 3 or values.shape[-1] != 3:
         raise ValueError(f"{name}: an image of shape {pixels.shape} is neither grey, RGB nor RGBA")
-    if not (values.min() >= 0 and values.max() <= 1):
-        raise ValueError(f"{name}: floating point images must lie in [0, 1]; scale it first")
     return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1), dtype=np.float32))
 
 
-def fit_to_size(images: Tensor, size: Size) -> Tensor:
-    """Crop images (..., 3, h, w) around their centre to the shape of ``size`` and resize them: (..., 3, H, W).
+def guarded(path: Path, read: Callable[[], _Result]) -> _Result:
+    """Read a picture; whatever goes wrong is one line that names the file.
 
-    Bicubic with antialiasing, clamped to [0, 1]. (The published code resizes without antialiasing.)
+    Raises:
+        ValueError: It cannot be read.
     """
-    height, width = images.shape[-2:]
-    crop_height = min(height, max(round(width * size[0] / size[1]), 1))
-    crop_width = min(width, max(round(height * size[1] / size[0]), 1))
-    top, left = (height - crop_height) // 2, (width - crop_width) // 2
-    cropped = images[..., top : top + crop_height, left : left + crop_width]
-    if (crop_height, crop_width) == tuple(size):
-        return cropped.clamp(0, 1)
-    batched = cropped.reshape(-1, *cropped.shape[-3:])
-    resized = F.interpolate(batched, size=size, mode="bicubic", antialias=True, align_corners=False)
-    return resized.reshape(*images.shape[:-2], *size).clamp(0, 1)
-
-
-def _read_file(path: Path) -> npt.NDArray[np.generic]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # metadata that a reader does not know is no concern of ours
-            # Pillow has no floats and no 16-bit colours, tifffile reads nothing else.
-            is_tiff = path.suffix.lower() in (".tif", ".tiff")
-            pixels = np.asarray(skimage.io.imread(path)) if is_tiff else _read_with_pillow(path)
-    except Exception as error:  # every reader plugin raises errors of its own
+            return read()
+    except Exception as error:  # every format's reader raises errors of its own
         reason = str(error).strip().splitlines()
         raise ValueError(f"{path} cannot be read as an image: {reason[0] if reason else error!r}") from error
-    if pixels.ndim == 4:  # an animation or a stack: the first picture
-        pixels = pixels[0]
+
+
+def _check_values(pixels: Pixels, name: str) -> None:
+    """Insist on values whose black and white are known."""
+    if pixels.dtype.kind not in "buif" or not pixels.size:
+        raise ValueError(f"{name}: {pixels.size} values of type {pixels.dtype} are no image")
+    if pixels.dtype.kind in "bu":
+        return
+    low, high = pixels.min(), pixels.max()
+    if pixels.dtype.kind == "i" and low < 0:
+        raise ValueError(
+            f"{name}: its {pixels.dtype} values go from {low} to {high}; an image has none below 0: shift and scale it "
+            "first"
+        )
+    if pixels.dtype.kind == "f" and not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"{name}: its {pixels.dtype} values go from {low:g} to {high:g}; floating point images must lie in [0, 1]: "
+            "scale it first"
+        )
+
+
+def _read_file(path: Path) -> Pixels:
+    trouble: Exception | None = None
+    if is_tiff(path):
+        try:
+            pixels = read_deep_tiff(path)
+            if pixels is not None:
+                return pixels
+        except Exception as error:  # tifffile's own, and what it stumbles over
+            trouble = error
+    try:
+        with opened(path) as picture:
+            if num_pictures(picture) > 1:
+                rank_zero_info(f"{path}: the first of its {num_pictures(picture)} pictures is taken")
+            pixels = pixels_of(picture, str(path))
+    except PIL.UnidentifiedImageError:
+        raise trouble or ValueError("it is of no kind that Pillow knows") from None
+    if trouble is not None and pixels.dtype == np.uint8:
+        rank_zero_info(f"{path}: read with 8 bits per channel, for {trouble}")
     return pixels
-
-
-def _read_with_pillow(path: Path) -> npt.NDArray[np.generic]:
-    """Pixels of the first picture in a file, the right way up, in one of the layouts of ``rgb_from_pixels``."""
-    with PIL.Image.open(path) as picture:
-        picture.load()
-        upright = PIL.ImageOps.exif_transpose(picture)
-    if "transparency" in upright.info:  # one colour, or some entries of the palette
-        upright = upright.convert("RGBA")
-    elif upright.mode == "I":  # what older Pillows make of a 16-bit PNG
-        return np.asarray(upright).astype(np.uint16)
-    elif upright.mode not in ("1", "L", "LA", "RGB", "RGBA") and not upright.mode.startswith("I;16"):
-        upright = upright.convert("RGBA" if upright.mode in ("PA", "La", "RGBa") else "RGB")
-    return np.asarray(upright)
