@@ -110,6 +110,7 @@ def record(
     network = uncompiled(network)
     with undisturbed(network):
         given = Inputs.of(inputs)
+        _check_inputs(given)
         if _HALF_PRECISION & {parameter.dtype for parameter in network.parameters()}:
             # Their sums would not be exact.
             network, given = copy.deepcopy(network).float(), _changed(given, _full_precision)
@@ -174,6 +175,13 @@ def _numbers_come_back(
     own = _changed(inputs, lambda tensor: tensor.detach().to(device, copy=True))
     (_, altered), _ = calls_of(network, lambda: _called(network, own, output), alter_numbers=True)
     return not torch.equal(altered, image)
+
+
+def _check_inputs(inputs: Inputs) -> None:
+    for value in (*inputs.args, *inputs.kwargs.values()):
+        if value is None or type(value).__module__ == "numpy":
+            kind = "None" if value is None else "a NumPy array"
+            raise ValueError(f"inputs is {kind}; give what the network is called with, torch tensors")
 
 
 def _called(network: nn.Module, inputs: Inputs, output: Selection | None) -> tuple[Any, Tensor]:
