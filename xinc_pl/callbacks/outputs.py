@@ -118,7 +118,7 @@ class Outputs:
             if array.dtype.hasobject:  # NumPy below 2.1 can't be told to refuse them
                 raise ValueError(f"{quantity}: {key!r} holds Python objects; give numbers, truth values or words")
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **plain)
+        np.savez_compressed(buffer, **plain)  # type: ignore[arg-type] # mypy takes one for allow_pickle
         write_aside(self._file(self.tag(layer, quantity, frame), ".npz"), buffer.getvalue())
 
     def embedding(self, layer: str, quantity: str, embedding: Embedding) -> None:
