@@ -74,6 +74,7 @@ def check_tags(tags: list[str], callbacks: list[XINCCallback]) -> None:
         _, name, _, *quantity = [part for part in tag.split("/") if not part.startswith("frame_")]
         known = "/".join(quantity)
         general = {"/".join([kind, *quantity[1:]]) for kind in ("<partition>", "<convention>", "<order>")}
+        general.add("/".join([*quantity[:-1], "<callback>"]))
         assert {known, *general} & set(meanings[name]) or known.startswith("neurons_per_pixel_"), tag
 
 
