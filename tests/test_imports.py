@@ -101,6 +101,37 @@ def test_every_part_is_accounted_for() -> None:
     assert {part_of(path) for path in SOURCES} == set(ALLOWED)
 
 
+ROOMS = (
+    {"errors", "maps"},
+    {"backends", "recording"},
+    {"layers"},
+    {"rules"},
+    {"effect", "statistics"},
+    {"layer_canvas"},
+    {"canvas", "video"},
+    {"dissect"},
+    {"__init__"},
+)
+"""The rooms of the core: each may import those before it, none beside it."""
+
+CORE = PACKAGE / "canvas"
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(CORE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(CORE)))
+def test_imports_within_the_core_go_one_way(path: Path) -> None:
+    own = room_of(path)
+    (level,) = (index for index, rooms in enumerate(ROOMS) if own in rooms)
+    earlier = set().union(*ROOMS[:level])
+    names = {tuple(name.split(".")) for name in imported_modules(path)}
+    used = {parts[2] for parts in names if parts[:2] == ("xinc_pl", "canvas") and len(parts) > 2}
+    assert used - {own} <= earlier, f"{own} must not import {used - {own} - earlier}"
+    assert own == "__init__" or ("xinc_pl", "canvas") not in names, f"{path} imports what imports it"
+
+
 def test_dissecting_needs_no_lightning() -> None:
     program = "import sys, xinc_pl; xinc_pl.dissect; assert not {'lightning', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

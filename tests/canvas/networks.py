@@ -17,6 +17,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "cos": torch.cos,
     "sigmoid": torch.sigmoid,
 }
+SCALED: dict[str, tuple[float, Callable[[Tensor], Tensor]]] = {"sin": (3, torch.sin)}
+"""Activations that begin with a scale, which is part of the layer before: the scale, and what is left of them."""
 
 
 class Written(nn.Module):
@@ -49,6 +51,7 @@ def dense_network(
     """Linear layers ``0``, ``1``, ... with an activation after all but the last."""
     torch.manual_seed(seed)
     function = ACTIVATIONS[activation]
+    scale, rest = SCALED.get(activation, (1, function))
     layers = nn.ModuleList(nn.Linear(*sides, bias=bias) for sides in pairwise(widths))
 
     def forward(self: Any, values: Tensor) -> Tensor:
@@ -57,11 +60,7 @@ def dense_network(
         return self.layers[-1](values)
 
     description = [
-        Dense(
-            layer.weight.detach(),
-            None if layer.bias is None else layer.bias.detach(),
-            function if layer is not layers[-1] else identity,
-        )
+        Dense(*_scaled(layer, 1), identity) if layer is layers[-1] else Dense(*_scaled(layer, scale), rest)
         for layer in layers
     ]
     return Written(forward, layers=layers), description
@@ -91,8 +90,14 @@ def kernel_network(
             values = function(values) if index < len(self.layers) - 1 else torch.tanh(values) * 0.5 + 0.5
         return values
 
+    scale, rest = SCALED.get(activation, (1, function))
     description = [
-        Kernels(layer.weight.detach(), None if layer.bias is None else layer.bias.detach(), stride, function)
+        Kernels(*_scaled(layer, 1 if layer is layers[-1] else scale), stride, rest)
         for layer, stride in zip(layers, strides, strict=True)
     ]
     return Written(forward, layers=layers), description
+
+
+def _scaled(layer: Any, scale: float) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of a layer that a scale follows."""
+    return layer.weight.detach() * scale, None if layer.bias is None else layer.bias.detach() * scale

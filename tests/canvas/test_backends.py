@@ -230,16 +230,19 @@ def _raising(broken: Callable[..., None]) -> type:
 @pytest.mark.parametrize("backend", BOTH)
 def test_maps_that_overflow_are_an_error(backend: Any) -> None:
     network = Written(
-        lambda self, inputs: self.b(torch.exp(self.a(inputs))), a=nn.Conv2d(2, 2, 1), b=nn.Conv2d(2, 3, 3, padding=1)
+        lambda self, inputs: self.b(torch.exp(self.a(inputs))), a=nn.Conv2d(8, 2, 1), b=nn.Conv2d(2, 3, 3, padding=1)
     )
-    with torch.no_grad():  # the two channels cancel
-        network.a.weight.copy_(torch.tensor([[200.0, -200.0]] * 2)[:, :, None, None])
-        network.a.bias.zero_()
-    canvas = dissect(network, torch.ones(1, 2, 3, 4), backend=backend)
+    with torch.no_grad():  # two kernels of the first channel cancel
+        network.a.weight[0, :2, 0, 0] = torch.tensor([200.0, -200.0])
+    canvas = dissect(network, torch.ones(1, 8, 3, 4), backend=backend)  # they are not among those that are checked
     assert not canvas["a"].maps().isfinite().all()
     with pytest.raises(DissectionError, match="NaN or infinite"):
         canvas["a"].statistics()
     canvas["b"].statistics()
+    with torch.no_grad():
+        network.a.weight[:, ::2], network.a.weight[:, 1::2] = 200.0, -200.0
+    with pytest.raises(DissectionError, match="maps of a are NaN or infinite"):
+        dissect(network, torch.ones(1, 8, 3, 4), backend=backend)
 
 
 @pytest.mark.parametrize("backend", BOTH)
@@ -295,8 +298,8 @@ def test_the_backend_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_numba_is_for_the_cpu() -> None:
     with pytest.raises(ValueError, match="on meta"):
-        xinc_pl.canvas.backends.backend.select_backend("numba", torch.device("meta"), {torch.float32})
-    selected = xinc_pl.canvas.backends.backend.select_backend("auto", torch.device("meta"), {torch.float32})
+        xinc_pl.canvas.backends.select.select_backend("numba", torch.device("meta"), {torch.float32})
+    selected = xinc_pl.canvas.backends.select.select_backend("auto", torch.device("meta"), {torch.float32})
     assert type(selected).__name__ == "TorchBackend"
 
 

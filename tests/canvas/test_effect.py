@@ -74,8 +74,9 @@ def test_convolutions(
 
 def test_the_video_network() -> None:
     torch.manual_seed(0)
-    canvas = check(NeRV((8, 16), strides=(2, 2), width=7, levels=4), TIME, layers=3)
-    assert list(canvas.skipped) == ["stem"]
+    canvas = check(NeRV((8, 16), strides=(2, 2), width=7, levels=4), TIME, layers=4)
+    assert list(canvas) == ["stem", "block_1", "block_2", "head"]
+    assert not canvas.skipped
 
 
 @pytest.mark.parametrize("kind", ["linear", "convolutions"])

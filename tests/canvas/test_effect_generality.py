@@ -45,21 +45,28 @@ def test_a_convolution_of_several_feature_planes() -> None:
     check(network, inputs, layers=2)
 
 
-def test_a_layer_that_is_used_twice_has_one_set_of_neurons() -> None:
+def test_of_a_layer_that_is_used_twice_the_terms_add_up() -> None:
     network = written(
         lambda s, x: s.c(s.b(s.b(s.a(x)).sin()).sin()), a=nn.Linear(2, 7), b=nn.Linear(7, 7), c=nn.Linear(7, 3)
     )
-    check(network, COORDINATES, layers=3)
+    canvas = check(network, COORDINATES, layers=3)
+    assert canvas["b"].num_neurons == 7
+    assert not canvas.skipped
 
 
 def test_a_convolution_without_a_batch() -> None:
-    network = written(
-        lambda s, x: s.b(s.a(x[0])[None]), a=nn.Conv2d(3, 4, 3, padding=1), b=nn.Conv2d(4, 3, 3, padding=1)
-    )
-    canvas = effect(network, IMAGE)
+    parts = {"a": nn.Conv2d(3, 4, 3, padding=1), "b": nn.Conv2d(4, 3, 3, padding=1)}
+    plain = check(written(lambda s, x: s.b(s.a(x)), **parts), IMAGE, layers=2)
+    canvas = effect(written(lambda s, x: s.b(s.a(x[0])[None]), **parts), IMAGE)
+    for name, layer in plain.items():
+        torch.testing.assert_close(canvas[name].maps(), layer.maps())
+
+
+def test_what_has_no_derivative_is_skipped_and_listed() -> None:
+    network = written(lambda s, x: s.b(s.a(x)) * (s.c(x) > 0), a=nn.Linear(2, 7), b=nn.Linear(7, 3), c=nn.Linear(2, 1))
+    canvas = effect(network, COORDINATES)
     assert list(canvas) == ["a", "b"]
-    batched = written(lambda s, x: s.b(s.a(x)), a=nn.Conv2d(3, 4, 3, padding=1), b=nn.Conv2d(4, 3, 3, padding=1))
-    torch.testing.assert_close(canvas["a"].maps(), effect(batched, IMAGE)["a"].maps(), rtol=1e-4, atol=1e-6)
+    assert "no derivative" in canvas.skipped["c"]
 
 
 # What must hold

@@ -56,7 +56,7 @@ def test_whatever_stands_between_stem_and_blocks(rearranged: Callable[[Tensor], 
     assert "into space" in canvas.skipped["stem"]
 
 
-def test_a_flip_after_the_stem_belongs_to_what_makes_the_image() -> None:
+def test_what_moves_pixels_before_the_last_layer_ends_the_chain() -> None:
     network = Written(
         lambda self, x: self.head(self.stem(x).view(1, 4, 4, 3).flip(3)),
         stem=nn.Conv2d(3, 4, 1),

@@ -418,7 +418,7 @@ def test_reshapes_between_linear_layers() -> None:
         torch.testing.assert_close(canvas[name].maps(), expected[name].maps())
 
 
-@pytest.mark.parametrize("size", [(7, 5), (6, 7), (35, 2)])
-def test_a_size_that_does_not_fit(size: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=r"layer [abc] received .* size"):
+@pytest.mark.parametrize(("size", "message"), [((7, 5), "height, width"), ((6, 7), "6x7"), ((35, 2), "35x2")])
+def test_a_size_that_does_not_fit(size: tuple[int, int], message: str) -> None:
+    with pytest.raises(ValueError, match=rf"output has shape \(5, 7, 3\).*{message}"):
         dissect(three_linear(torch.relu), torch.rand(5, 7, 2), size=size)

@@ -135,11 +135,16 @@ def test_what_cannot_be_done_is_said() -> None:
         next(removal.each("2", [9]))
 
 
-def test_weights_that_two_layers_share_are_taken_from_one() -> None:
-    shared = nn.Linear(4, 4)
-    other = nn.Linear(4, 4)
+def test_of_two_layers_that_share_weights_one_can_be_taken() -> None:
+    torch.manual_seed(0)
+    shared, other = nn.Linear(4, 4), nn.Linear(4, 4)
     other.weight = shared.weight
-    network = nn.Sequential(nn.Linear(2, 4), shared, nn.Tanh(), other, nn.Linear(4, 3))
-    removal = canvas_of(network, torch.rand(SIZE[0] * SIZE[1], 2)).removal
-    ((_, images),) = removal.each("1", [0])
-    torch.testing.assert_close(removal.together({"1": [0]}), images[0], rtol=1e-4, atol=1e-6)
+    network, inputs = nn.Sequential(nn.Linear(2, 4), shared, nn.Tanh(), other, nn.Linear(4, 3)), torch.rand(48, 2)
+    removal = canvas_of(network, inputs).removal
+    apart = copy.deepcopy(network)
+    apart[3].weight = nn.Parameter(other.weight.detach().clone())
+    for name in ("1", "3"):
+        expected = image(zeroed(apart, {name: [0]}), inputs)
+        torch.testing.assert_close(removal.together({name: [0]}), expected)
+        ((_, without),) = removal.each(name, [0])
+        torch.testing.assert_close(without[0], expected)

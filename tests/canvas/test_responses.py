@@ -106,8 +106,9 @@ def test_a_copied_canvas_gives_the_same() -> None:
 
 
 def test_reach() -> None:
+    canvas = video_canvas()
     # By hand: three pixels per axis through the head; two phases and a kernel more before block 3.
-    layers: Any = [each._rule.layer for each in video_canvas().values()]
+    layers: Any = [canvas[name]._rule.layer for name in canvas.main_layers]
     head = Reach().before(layers[3])
     assert head == Reach(scale=1, start=-1, length=3)
     assert head.before(layers[2]) == Reach(scale=2, start=-3, length=8)

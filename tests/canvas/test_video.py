@@ -98,8 +98,9 @@ def test_one_frame_does_not_change_and_nothing_is_computed(
     monkeypatch: pytest.MonkeyPatch, frames_at_once: int
 ) -> None:
     monkeypatch.setattr(xinc_pl.canvas.statistics.lock_step, "_MAX_FRAMES", frames_at_once)
+    layer = video()["layers.0"]
     monkeypatch.setattr(MapGroup, "magnitudes", lambda *_: pytest.fail("maps were made"))
-    assert list(stream_change([video()["layers.0"]])) == []
+    assert list(stream_change([layer])) == []
 
 
 @pytest.mark.parametrize("frames_at_once", [1, 2, 3])

@@ -1,5 +1,6 @@
 """Dissect a network: what each of its neurons contributes to each pixel."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -154,6 +155,8 @@ def check(rules: Mapping[str, ContributionRule], recording: Recording) -> Mappin
                 f"the contributions in {name} add up to something else than what it returned (relative error "
                 f"{terms:.2g}): its kind, {type(rule.layer.kind).__name__}, does not say what each neuron adds"
             )
+        if not math.isfinite(maps):
+            raise DissectionError(f"the contribution maps of {name} are NaN or infinite")
         if not maps <= MAX_ERROR:
             raise DissectionError(
                 f"maps of {name} are not what their formula says (relative error {maps:.2g}): {type(rule).__name__} "

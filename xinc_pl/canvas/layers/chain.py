@@ -43,7 +43,9 @@ def read_chain(recording: Recording, layers: Sequence[Layer]) -> Chain:
         after = found[0].name if found else "the output"
         position, steps, broken = walk.back_to_layer(received, position, after)
         layer = replace(walk.layers[position], steps=tuple(steps), received=received)
-        if found and (reason := _why_outside_image(layer, found[0])):
+        # Between layers of pixels, moves behind a break tell nothing of the earlier one.
+        is_known = broken is None or (bool(found) and found[0].is_convolution)
+        if found and is_known and (reason := _why_outside_image(layer, found[0])):
             return Chain(tuple(found), {layer.name: reason})
         if broken is not None:
             raise broken

@@ -18,9 +18,10 @@ def folded(layer: Layer) -> Layer:
     if _output_axis(layer) is None:
         return layer
     kept: list[Step] = []
-    for index, step in enumerate(layer.steps):
+    steps = layer.steps
+    for index, step in enumerate(steps):
         if affine := _affine(step):
-            layer = _scaled(layer, *affine, tuple(kept) + layer.steps[index + 1 :])
+            layer = _scaled(layer, *affine, (*kept, *steps[index + 1 :]))
         elif step.kind in SPATIAL or step.kind is StepKind.MOVE:
             kept.append(step)
         else:

@@ -165,7 +165,7 @@ def _in_place_switch(func: Function) -> int | None:
     """Where a function has an argument ``inplace``."""
     if not inspect.isfunction(func):
         return None
-    names = list(inspect.signature(func).parameters)
+    names = list(inspect.signature(func, follow_wrapped=False).parameters)
     return names.index("inplace") if "inplace" in names else None
 
 

@@ -45,12 +45,11 @@ class Replay:
         given = {id(old): (old, new) for old, new in zip(self.starts, starts, strict=True)}
 
         def added(outputs: tuple[Tensor, ...], call: Call) -> tuple[Tensor, ...]:
-            recorded = call.outputs
-            if not any(id(each) in given for each in recorded):
-                return outputs
+            # What a call hands on as it is, as a dropout does, has been changed where it was made.
+            own = given.keys() & set(map(id, call.outputs)) - set(map(id, call.tensors()))
             return tuple(
-                value + (given[id(each)][1] - given[id(each)][0]) if id(each) in given else value
-                for value, each in zip(outputs, recorded, strict=True)
+                value + (given[id(each)][1] - given[id(each)][0]) if id(each) in own else value
+                for value, each in zip(outputs, call.outputs, strict=True)
             )
 
         return replayed(self.recording.output, self.calls, {key: new for key, (_, new) in given.items()}, added)

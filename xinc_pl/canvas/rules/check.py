@@ -65,7 +65,9 @@ def _maps_error(rule: ContributionRule) -> float:
     scale = torch.maximum(scale, scale.max() * 1e-3)[:, None, None].clamp_min(torch.finfo(torch.float32).tiny)
     pairs = [(signed, plain.maps, scale), (magnitudes, plain.magnitudes, scale)]
     if plain.per_output is not None:
-        pairs.append((rule.per_output(neurons), plain.per_output, scale[..., None]))
+        # Its own scale: what is large by output may cancel in their sum.
+        largest = plain.per_output.abs().amax((1, 2, 3))[:, None, None]
+        pairs.append((rule.per_output(neurons), plain.per_output, torch.maximum(scale, largest)[..., None]))
     return max(float(((made - meant).abs() / each).max()) for made, meant, each in pairs)
 
 
