@@ -232,7 +232,7 @@ def test_a_network_that_fails_is_one_line(folder: Path, capsys: pytest.CaptureFi
     state["state_dict"] = {}
     torch.save(state, file)
     with pytest.raises(SystemExit) as exit_:
-        main(["compare", str(folder), str(folder)])
+        main(["compare", str(folder), str(shutil.copytree(folder, folder.with_name("copied")))])
     assert exit_.value.code == 2
     assert "run run: its network fails on frame 0" in capsys.readouterr().err
 

@@ -81,6 +81,19 @@ def check_file(file: str | Path, called: str = "checkpoint") -> None:
         raise CheckpointError(f"{name} cannot be read: it is damaged, it is empty")
 
 
+def check_finite(checkpoint: Mapping[str, Any], file: str | Path) -> None:
+    """Insist that there is something to go on from, or to look at.
+
+    Raises:
+        CheckpointError: Weights are NaN or infinite; names the first.
+    """
+    for name, value in checkpoint["state_dict"].items():
+        if isinstance(value, Tensor) and not bool(torch.isfinite(value).all()):
+            raise CheckpointError(
+                f"the checkpoint {str(file)!r} has weights that are not finite, such as {name}; take an earlier one"
+            )
+
+
 def load_weights(module: LightningModule, checkpoint: Mapping[str, Any], file: str | Path, whose: str) -> None:
     """Give a module the weights of a checkpoint.
 

@@ -13,6 +13,7 @@ from xinc_pl.checkpoints import (
     UnsafeCheckpointError,
     check_continuable,
     check_file,
+    check_finite,
     check_loops,
     load_weights,
     read_checkpoint,
@@ -59,6 +60,7 @@ def choose_checkpoint(
     check_loops(checkpoint, file, subcommand)
     if subcommand == "fit":
         check_continuable(checkpoint, file, trainer.max_epochs)
+    check_finite(checkpoint, file)
     if _takes_weights_as_they_are(module):
         load_weights(module, checkpoint, file, "this configuration")
     if subcommand == "fit" and isinstance(module, INRModule):
@@ -118,7 +120,8 @@ def _best_of(files: Sequence[Path]) -> Path | None:
 def _takes_weights_as_they_are(module: LightningModule) -> bool:
     """Whether Lightning would do no more with the weights than to load them."""
     own: Any = type(module)
-    plain = own.on_load_checkpoint in (LightningModule.on_load_checkpoint, INRModule.on_load_checkpoint)
+    ours = own.on_load_checkpoint.__module__.startswith("xinc_pl.training.")
+    plain = ours or own.on_load_checkpoint is LightningModule.on_load_checkpoint
     return plain and not is_overridden("configure_model", module)
 
 
