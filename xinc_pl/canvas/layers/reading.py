@@ -207,7 +207,7 @@ def _grouped(recording: Recording, uses: Mapping[int, tuple[LayerKind, Use]]) ->
         path = calls[position].module
         siblings = [other for other in uses if calls[other].module == path and other != position]
         same = [other for other in siblings if uses[other][0] is kind and _same(uses[other][1].operands, use.operands)]
-        if path and (not siblings or same):
+        if path and len(siblings) == len(same):
             name = recording.names.get(path, path)
         else:  # a module that calls several layers itself
             name = f"{path}.layer_{number}" if path else f"layer_{number}"
