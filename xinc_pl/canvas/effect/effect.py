@@ -81,7 +81,7 @@ class EffectRule(ContributionRule):
         """One JVP along all neurons' terms."""
         along = [use.output.new_ones(self.num_neurons) for use in self.layer.uses]
         terms = [self.layer.kind.weighted(use.operands, each) for use, each in zip(self.layer.uses, along, strict=True)]
-        return as_image(jvp(self.replay, self.points, terms), self.size).sum(0)
+        return as_image(jvp(self.replay, self.points, terms), self.size)
 
     def derivative(self, neurons: Tensor) -> Tensor:
         """One JVP along the sum of some neurons' terms: (C, H, W)."""

@@ -99,7 +99,11 @@ def _total_error(rule: ContributionRule) -> float:
     if total is None:
         return 0.0
     maps = collected(rule, rule.all_neurons(), lambda group, part: group.signed(part)).double()
-    return _relative((maps.sum(0) - total).abs().max(), maps.abs().sum(0).max())
+    error = _relative((maps.sum(0) - total.sum(0)).abs().max(), maps.abs().sum(0).max())
+    if rule.num_neurons * total.numel() > _MOST_MAPS:
+        return error
+    by_output = rule.per_output(rule.all_neurons()).double()
+    return max(error, _relative((by_output.sum(0) - total).abs().max(), by_output.abs().sum(0).max()))
 
 
 def collected(rule: ContributionRule, neurons: Tensor, make: Callable[[MapGroup, Tensor], Tensor]) -> Tensor:

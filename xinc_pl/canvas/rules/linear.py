@@ -73,7 +73,7 @@ class LinearRule(ContributionRule):
             return None
         kind, operands = self.layer.kind, self.layer.kind.in_double_precision(self.layer.operands)
         outputs = kind.weighted(operands, torch.ones(self.num_neurons, device=self.device))
-        return self.placement.placed(kind.pixels(operands, outputs).sum(1))
+        return self.placement.placed(kind.pixels(operands, outputs).T)
 
     def _released_plain(self, maps: Tensor) -> Plain:
         layer = self.layer
