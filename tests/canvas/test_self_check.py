@@ -1,109 +1,228 @@
-"""The self-check looks at the maps: rules and kinds that are broken in many ways are noticed."""
+"""Rules and kinds of layers, broken in one place each: the self-check, which looks at maps, finds all of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from networks import dense_network, kernel_network
-from torch import Tensor
+from breakages import Change, convolutional, dissected, linear
+from effect_oracle import IMAGE
+from torch import Tensor, nn
 
-from xinc_pl.canvas import RULES, DissectionError, MapGroup, dissect
+from xinc_pl.canvas import KINDS, RULES, DissectionError
 from xinc_pl.canvas.backends.torch_backend import TorchBackend
 from xinc_pl.canvas.layers.convolution import ConvolutionKind
+from xinc_pl.canvas.layers.kind import LayerKind, Operands
 from xinc_pl.canvas.layers.product import ProductKind
+from xinc_pl.canvas.maps.group import MapGroup
 from xinc_pl.canvas.rules.convolution import ConvolutionRule
 from xinc_pl.canvas.rules.linear import LinearRule
+from xinc_pl.canvas.rules.rule import ContributionRule
 
-SIZE = (4, 5)
-XY = torch.rand(20, 2, generator=torch.Generator().manual_seed(3)) + 0.1
-IMAGE = torch.randn(1, 2, 4, 5, generator=torch.Generator().manual_seed(4))
-
-
-def bordered(maps: Tensor) -> Tensor:
-    maps = maps.clone()
-    maps[..., 0] *= 1.01
-    return maps
+pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
-MAPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "factor": lambda maps, neurons: 7 * maps,
-    "mirrored": lambda maps, neurons: maps.flip(-1),
-    "transposed": lambda maps, neurons: maps.transpose(-1, -2).reshape(maps.shape),
-    "one_neuron": lambda maps, neurons: torch.where((neurons == 1)[:, None, None], 1.1 * maps, maps),
-    "border": lambda maps, neurons: bordered(maps),
-    "bias": lambda maps, neurons: maps + 0.05,
-    "phase": lambda maps, neurons: maps.roll(1, -1),
-    "order_of_neurons": lambda maps, neurons: maps.flip(0),
-}
+NETWORKS = {LinearRule: linear, ConvolutionRule: convolutional}
 
 
-def broken(rule: Any, change: Callable[[Tensor, Tensor], Tensor]) -> Any:
-    class Broken(rule):  # type: ignore[misc]
+def broken(rule: type[ContributionRule], signed: Change | None, unsigned: Change | None = None) -> Any:
+    """A rule whose maps are changed; their magnitudes too, or these alone."""
+
+    class Broken(rule):  # type: ignore[valid-type, misc]
         def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
             for group in super().groups(neurons):
-                made = group.signed
-                yield MapGroup(
-                    group.neurons,
-                    lambda part, group=group, made=made: change(group.spread(made(part)), part),
-                    group.values_per_neuron,
-                )
+                own, magnitude = group.signed, group.magnitudes
+                if signed is not None:
+                    group = replace(group, signed=lambda part, own=own: signed(own(part), part))
+                if unsigned is not None:
+                    group = replace(group, unsigned=lambda part, own=magnitude: unsigned(own(part), part))
+                yield group
 
     return Broken
 
 
-def cases() -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-    yield LinearRule, ProductKind, {"network": dense_network((2, 4, 3), "tanh")[0], "inputs": XY, "size": SIZE}
-    network = kernel_network((2, 2, 1), (2, 1), (3, 3), "gelu")[0]
-    yield ConvolutionRule, ConvolutionKind, {"network": network, "inputs": IMAGE}
+def border(maps: Tensor, neurons: Tensor) -> Tensor:
+    del neurons
+    maps = maps.clone()
+    maps[:, -1] = 0
+    return maps
 
 
-@pytest.mark.parametrize("convention", ["paper", "released"])
+MAPS: dict[str, Change] = {
+    "factor": lambda maps, _: 7 * maps,
+    "factor_close_to_one": lambda maps, _: 1.001 * maps,
+    "mirrored": lambda maps, _: maps.flip(-1),
+    "transposed": lambda maps, _: maps.transpose(1, 2).reshape(maps.shape),
+    "one_neuron": lambda maps, neurons: torch.where((neurons == 1)[:, None, None], 1.1 * maps, maps),
+    "border": border,
+    "sign": lambda maps, _: -maps,
+    "shifted": lambda maps, _: maps.roll(1, 1),
+    "neighbour": lambda maps, _: maps.roll(1, 0),
+}
+"""What goes wrong with maps (n, R, C)."""
+
+
 @pytest.mark.parametrize("how", MAPS)
-def test_wrong_maps_are_noticed(how: str, convention: Any) -> None:
-    for rule, kind, call in cases():
-        dissect(**call, convention=convention)
-        with pytest.raises(DissectionError, match=r"maps of .* are not what their formula says"):
-            dissect(**call, convention=convention, rules={**RULES, kind: broken(rule, MAPS[how])})
-
-
-def test_outputs_apart_are_looked_at() -> None:
-    class Broken(LinearRule):
-        def per_output(self, neurons: Tensor) -> Tensor:
-            return super().per_output(neurons).flip(1)
-
+@pytest.mark.parametrize("rule", NETWORKS)
+@pytest.mark.parametrize("convention", ["paper", "released"])
+def test_maps_of_a_rule(rule: type[ContributionRule], convention: Any, how: str) -> None:
+    (kind,) = (kind for kind, own in RULES.items() if own is rule)
+    dissected(NETWORKS[rule], convention)
     with pytest.raises(DissectionError, match="are not what their formula says"):
-        dissect(dense_network((2, 4, 3), "tanh")[0], XY, size=SIZE, rules={**RULES, ProductKind: Broken})
+        dissected(NETWORKS[rule], convention, rules={kind: broken(rule, MAPS[how])})
 
 
-def test_magnitudes_are_looked_at_beside_maps() -> None:
-    class Broken(LinearRule):
-        def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
-            for group in super().groups(neurons):
-                yield replace(group, unsigned=lambda part, made=group.signed: 2 * made(part).abs())
-
+@pytest.mark.parametrize("how", ["factor", "mirrored", "border"])
+@pytest.mark.parametrize("rule", NETWORKS)
+@pytest.mark.parametrize("convention", ["paper", "released"])
+def test_magnitudes_alone(rule: type[ContributionRule], convention: Any, how: str) -> None:
+    (kind,) = (kind for kind, own in RULES.items() if own is rule)
     with pytest.raises(DissectionError, match="are not what their formula says"):
-        dissect(dense_network((2, 4, 3), "tanh")[0], XY, size=SIZE, rules={**RULES, ProductKind: Broken})
+        dissected(NETWORKS[rule], convention, rules={kind: broken(rule, None, MAPS[how])})
 
 
-def test_how_a_backend_spreads_maps_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rule", NETWORKS)
+@pytest.mark.parametrize("how", ["transposed", "border", "neighbour"])
+def test_what_the_statistics_spread_over_the_image(
+    monkeypatch: pytest.MonkeyPatch, rule: type[ContributionRule], how: str
+) -> None:
     spread = TorchBackend.spread
 
-    def shifted(self: Any, values: Tensor, group: MapGroup, maps: Tensor, places: Tensor) -> None:
-        spread(self, values.roll(1, -2), group, maps, places)
+    def wrong(self: Any, values: Tensor, group: MapGroup, maps: Tensor, places: Tensor) -> None:
+        spread(self, MAPS[how](values, places), group, maps, places)
 
-    monkeypatch.setattr(TorchBackend, "spread", shifted)
-    network = kernel_network((2, 2, 1), (2, 1), (3, 3), "gelu")[0]
+    monkeypatch.setattr(TorchBackend, "spread", wrong)
     with pytest.raises(DissectionError, match="are not what their formula says"):
-        dissect(network, IMAGE, backend="torch")
+        dissected(NETWORKS[rule], "paper", backend="torch")
 
 
-@pytest.mark.parametrize("convention", ["paper", "effect"])
-@pytest.mark.parametrize("kind", [ProductKind, ConvolutionKind])
-def test_a_kind_that_is_wrong_is_noticed(monkeypatch: pytest.MonkeyPatch, kind: Any, convention: Any) -> None:
-    terms = kind.terms
-    monkeypatch.setattr(kind, "terms", lambda self, operands, neurons: 1.1 * terms(self, operands, neurons))
-    call = next(call for _, own, call in cases() if own is kind)
-    with pytest.raises(DissectionError):
-        dissect(**call, convention=convention)
+# What is particular to a rule
+
+
+class WholeBias(ConvolutionRule):
+    def kernel_outputs(self, neurons: Tensor, with_bias: bool = True) -> Tensor:
+        outputs = super().kernel_outputs(neurons, with_bias=False)
+        assert self.layer.bias is not None
+        return outputs + self.layer.bias[neurons % self.neuron_shape[1]][:, None, None] if with_bias else outputs
+
+
+class NoBias(ConvolutionRule):
+    def kernel_outputs(self, neurons: Tensor, with_bias: bool = True) -> Tensor:
+        return super().kernel_outputs(neurons, with_bias=False)
+
+
+class OtherPhase(ConvolutionRule):
+    def _group(self, neurons: Tensor, phase: int) -> MapGroup:
+        return super()._group(neurons, (phase + 1) % self.layer.upscale**2)
+
+
+class OtherOutputs(ConvolutionRule):
+    def per_output(self, neurons: Tensor) -> Tensor:
+        return super().per_output(neurons).flip(1) if not self.later else super().per_output(neurons)
+
+
+class WholeBiasOfAll(LinearRule):
+    def _bias(self) -> Tensor:
+        return super()._bias() * self.num_neurons
+
+
+class OtherOutputsOfAll(LinearRule):
+    def per_output(self, neurons: Tensor) -> Tensor:
+        return super().per_output(neurons).flip(1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "convention"),
+    [
+        (WholeBias, "paper"),
+        (NoBias, "paper"),
+        (OtherPhase, "paper"),
+        (OtherOutputs, "paper"),
+        (WholeBiasOfAll, "released"),
+        (OtherOutputsOfAll, "paper"),
+    ],
+)
+def test_what_is_particular_to_a_rule(rule: type[ContributionRule], convention: Any) -> None:
+    kind, make = (ConvolutionKind, convolutional) if issubclass(rule, ConvolutionRule) else (ProductKind, linear)
+    with pytest.raises(DissectionError, match="are not what their formula says"):
+        dissected(make, convention, rules={kind: rule})
+
+
+class OtherChannel(ConvolutionRule):
+    def _of_channel(self, channel: int, num_channels: int) -> ConvolutionRule:
+        return super()._of_channel((channel + 1) % num_channels, num_channels)
+
+
+def test_an_activation_of_another_channel() -> None:
+    def make() -> tuple[nn.Module, Tensor]:
+        torch.manual_seed(0)
+        layers = (nn.Conv2d(3, 2, 3, padding=1), nn.PReLU(2), nn.Conv2d(2, 3, 3, padding=1))
+        layers[1].weight.data.copy_(torch.tensor([0.1, 0.9]))  # type: ignore[operator]
+        return nn.Sequential(*layers), IMAGE
+
+    dissected(make, "paper")
+    with pytest.raises(DissectionError, match="are not what their formula says"):
+        dissected(make, "paper", rules={ConvolutionKind: OtherChannel})
+
+
+# Kinds
+
+
+class LargerTerms(ProductKind):
+    def terms(self, operands: Operands, neurons: Tensor) -> Tensor:
+        return 1.01 * super().terms(operands, neurons)
+
+
+class OneTerm(ProductKind):
+    def terms(self, operands: Operands, neurons: Tensor) -> Tensor:
+        terms = super().terms(operands, neurons)
+        return torch.where((neurons == 1).view(-1, *[1] * (terms.ndim - 1)), 1.1 * terms, terms)
+
+
+class OtherOrder(ProductKind):
+    def terms(self, operands: Operands, neurons: Tensor) -> Tensor:
+        return super().terms(operands, self.neuron_shape(operands)[0] - 1 - neurons)
+
+
+class MirroredTerms(ProductKind):
+    def terms(self, operands: Operands, neurons: Tensor) -> Tensor:
+        return super().terms(operands, neurons).flip(1)
+
+
+class NoBiasTerm(ProductKind):
+    def bias_term(self, operands: Operands, output: Tensor) -> Tensor | None:
+        return None
+
+
+class LargerProduct(ProductKind):
+    def weighted(self, operands: Operands, weights: Tensor) -> Tensor:
+        return 1.01 * super().weighted(operands, weights)
+
+
+class OtherChannelOfKernels(ConvolutionKind):
+    def terms(self, operands: Operands, neurons: Tensor) -> Tensor:
+        return super().terms(operands, neurons).roll(1, -3)
+
+
+class NoBorder(ConvolutionKind):
+    def terms(self, operands: Operands, neurons: Tensor) -> Tensor:
+        terms = super().terms(operands, neurons).clone()
+        terms[..., 0] = 0
+        return terms
+
+
+@pytest.mark.parametrize("convention", ["paper", "released", "effect"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        LargerTerms, OneTerm, OtherOrder, MirroredTerms, NoBiasTerm, LargerProduct, OtherChannelOfKernels, NoBorder
+    ],
+)  # fmt: skip
+def test_terms_of_a_kind(kind: type[LayerKind], convention: Any) -> None:
+    own = kind.__bases__[0]
+    kinds = [kind() if type(each) is own else each for each in KINDS]
+    rules: Mapping[Any, Any] = {**RULES, kind: RULES[own]}
+    make = convolutional if own is ConvolutionKind else linear
+    with pytest.raises(DissectionError, match=rf"add up to something else.*{kind.__name__}"):
+        dissected(make, convention, kinds=kinds, rules=rules)

@@ -77,6 +77,12 @@ class EffectRule(ContributionRule):
         outputs = torch.stack([self.derivative(each) for each in neurons.split(1)])
         return Plain(outputs.sum(1), outputs.abs().sum(1), outputs)
 
+    def plain_total(self) -> Tensor:
+        """One JVP along all neurons' terms."""
+        along = [use.output.new_ones(self.num_neurons) for use in self.layer.uses]
+        terms = [self.layer.kind.weighted(use.operands, each) for use, each in zip(self.layer.uses, along, strict=True)]
+        return as_image(jvp(self.replay, self.points, terms), self.size)
+
     def derivative(self, neurons: Tensor) -> Tensor:
         """One JVP along the sum of some neurons' terms: (C, H, W)."""
         along = [direction.sum(0) for direction in self.directions(neurons)]

@@ -26,8 +26,8 @@ def read_chain(recording: Recording, layers: Sequence[Layer]) -> Chain:
     """Walk back from the output through the recorded calls, to the first layer.
 
     What precedes that one is the encoding and may be anything. The walk ends earlier at a layer whose output channels
-    are rearranged into space, as a stem's are: its neurons have no place in the image; and at a table that is looked
-    up.
+    are rearranged into space, as a stem's are: its neurons have no place in the image. Tables that are looked up belong
+    to the encoding.
 
     Args:
         recording: The recording.
@@ -37,6 +37,7 @@ def read_chain(recording: Recording, layers: Sequence[Layer]) -> Chain:
         DissectionError: The layers do not form a chain; names the layers between which it breaks.
     """
     walk = _Walk(recording.calls, layers)
+    skipped = {layer.name: _LOOKED_UP for layer in layers if layer.kind.is_looked_up}
     found: list[Layer] = []
     received, position = recording.output, len(recording.calls)
     while True:
@@ -46,7 +47,7 @@ def read_chain(recording: Recording, layers: Sequence[Layer]) -> Chain:
         # Between layers of pixels, moves behind a break tell nothing of the earlier one.
         is_known = broken is None or (bool(found) and found[0].is_convolution)
         if found and is_known and (reason := _why_outside_image(layer, found[0])):
-            return Chain(tuple(found), {layer.name: reason})
+            return Chain(tuple(found), skipped | {layer.name: reason})
         if broken is not None:
             raise broken
         walk.check_steps(layer, after)
@@ -56,7 +57,7 @@ def read_chain(recording: Recording, layers: Sequence[Layer]) -> Chain:
             raise DissectionError(f"the weight of {layer.name} is complex, which no contribution rule covers. {REMEDY}")
         found.insert(0, layer)
         if id(layer.input) not in walk.downstream:
-            return Chain(tuple(found), {})
+            return Chain(tuple(found), skipped)
         received = layer.input
 
 
@@ -65,11 +66,13 @@ class _Walk:
 
     def __init__(self, calls: Sequence[Call], layers: Sequence[Layer]) -> None:
         self.calls = calls
-        self.layers = {use.position: layer for layer in layers for use in layer.uses}
+        uses = {use.position: layer for layer in layers for use in layer.uses}
+        self.layers = {position: layer for position, layer in uses.items() if not layer.kind.is_looked_up}
         # Everything computed from some layer's output. The rest is encoding, constants and parameters.
         self.downstream: set[int] = set()
         for position, call in enumerate(calls):
-            if position in self.layers or any(id(tensor) in self.downstream for tensor in call.tensors()):
+            computed = position not in uses and any(id(tensor) in self.downstream for tensor in call.tensors())
+            if computed or position in self.layers:
                 self.downstream.update(map(id, call.outputs))
 
     def back_to_layer(
@@ -88,9 +91,10 @@ class _Walk:
             try:
                 position, step = self._step_at(position, tensor, after)
             except DissectionError as error:
-                if not steps:
+                earlier = [index for index in self.layers if index < position]
+                if not steps or not earlier:
                     raise
-                return max(index for index in self.layers if index < position), steps, error
+                return max(earlier), steps, error
             steps.insert(0, step)
             tensor = step.data
 
@@ -160,10 +164,11 @@ REMEDY = (
 )
 
 
+_LOOKED_UP = "it is looked up, not computed from pixels; convention='effect' covers it"
+
+
 def _why_outside_image(layer: Layer, following: Layer) -> str | None:
     """Why the neurons of a layer that is followed by another have no place in the image; None if they have."""
-    if layer.kind.is_looked_up:
-        return "it is looked up, not computed from pixels; convention='effect' covers it"
     both = layer.is_convolution == following.is_convolution
     if both and (keep_places(layer, following) if not layer.is_convolution else moves_cancel(layer.steps)):
         return None

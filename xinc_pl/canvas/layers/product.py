@@ -259,8 +259,11 @@ def _of_batch(call: Call, batched: Batched) -> Written | None:
     if dims[id(first)] is None and dims[id(second)] is None:
         return None
     bias = outer[2] if len(outer) == 3 else None
-    if bias is not None and dims[id(bias)] is not None:
-        return None
+    if bias is not None and (dim := dims[id(bias)]) is not None:
+        own = bias.movedim(dim, 0)
+        missing = len(inner.axes[2]) - (own.ndim - 1)
+        own = own.reshape(len(own), *[1] * missing, *own.shape[1:])
+        bias = own.movedim(0, batched.out_dims[0])
     axes = (
         with_letter(inner.axes[0], dims[id(first)]),
         with_letter(inner.axes[1], dims[id(second)]),

@@ -174,6 +174,8 @@ HIDDEN = (
 )
 
 _HARMLESS = frozenset({F.layer_norm, F.group_norm, F.batch_norm, F.instance_norm, F.prelu})
+_MIXING = frozenset({"bilinear", "cdist", "einsum", "embedding_bag", "gru", "lstm", "rnn_relu", "rnn_tanh"})
+"""Functions that are never elementwise, even where shapes happen to fit."""
 
 
 def _why_unknown(call: Call, origins: Origins) -> str | None:
@@ -184,7 +186,7 @@ def _why_unknown(call: Call, origins: Origins) -> str | None:
         return None
     shapes = {tensor.shape for tensor in (*weights, *others)}
     try:
-        elementwise = torch.broadcast_shapes(*shapes) == call.outputs[0].shape
+        elementwise = call.name not in _MIXING and torch.broadcast_shapes(*shapes) == call.outputs[0].shape
     except RuntimeError:
         elementwise = False
     if elementwise or call.name in ("cat", "stack", "__getitem__", "__setitem__", "concat"):
@@ -207,7 +209,7 @@ def _grouped(recording: Recording, uses: Mapping[int, tuple[LayerKind, Use]]) ->
         path = calls[position].module
         siblings = [other for other in uses if calls[other].module == path and other != position]
         same = [other for other in siblings if uses[other][0] is kind and _same(uses[other][1].operands, use.operands)]
-        if path and (not siblings or same):
+        if path and len(siblings) == len(same):
             name = recording.names.get(path, path)
         else:  # a module that calls several layers itself
             name = f"{path}.layer_{number}" if path else f"layer_{number}"

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xinc_pl.canvas.recording.call import Call, Function
+from xinc_pl.canvas.recording.nests import tensors_in
 from xinc_pl.canvas.recording.replay import replayed
 
 _PIXEL_SHUFFLE: Mapping[Function, tuple[str, ...]] = {F.pixel_shuffle: ("input", "upscale_factor")}
@@ -24,6 +25,9 @@ _MOVES = frozenset(
         "view_as",
     }
 )  # fmt: skip
+
+_LIKE = frozenset({"expand_as", "reshape_as", "to", "type_as", "view_as"})
+"""Functions that take a second tensor for its shape or type alone."""
 
 _DROPOUTS = frozenset({F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout})
 _DROPOUT = ("input", "p", "training", "inplace")
@@ -128,7 +132,9 @@ class Step:
 
     def _parameters(self) -> Iterator[Tensor]:
         own = self._own_tensors()
-        yield from (tensor for call in self.calls for tensor in call.tensors() if id(tensor) not in own)
+        for call in self.calls:
+            values = tensors_in(call.args[:1]) if call.name in _LIKE else call.tensors()
+            yield from (tensor for tensor in values if id(tensor) not in own)
 
     def _own_tensors(self) -> set[int]:
         return {id(self.data), *(id(output) for call in self.calls for output in call.outputs)}

@@ -66,6 +66,8 @@ class Recorder(TorchFunctionMode):
             with self:
                 return OPENED[func](*args, **kwargs)
         name = name_of(func)
+        if isinstance(kwargs.get("out"), Tensor):
+            return self._into(kwargs["out"], func, args, {key: kwargs[key] for key in kwargs if key != "out"})
         if name in NUMBERS_OUT:
             return self._number(func, name, args, kwargs)
         self.know(tensors_in((args, kwargs)))
@@ -88,6 +90,16 @@ class Recorder(TorchFunctionMode):
             if self._alter:
                 return _altered(number)
         return number
+
+    def _into(self, out: Tensor, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+        """Call a function with ``out``, which has no derivative, as one without, and copy."""
+        if out.numel():
+            with self:
+                return out.copy_(func(*args, **kwargs))
+        func(*args, **kwargs, out=out)  # which gets its size, and memory, by this
+        self.know(tensors_in((args, kwargs, out)))
+        self.calls.append(Call(func, args, kwargs, (out,), self.modules[-1]))
+        return out
 
     def _write(
         self, func: Function, target: Tensor, place: int | str, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -147,8 +159,6 @@ def memory_of(tensor: Tensor) -> int | None:
 
 def _written_argument(func: Function, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> int | str | None:
     """Which argument a function works on in place: a position or a name; None if it does not."""
-    if isinstance(kwargs.get("out"), Tensor):
-        return "out"
     in_place = (name.endswith("_") and not name.endswith("__")) or name == "__setitem__"
     if in_place or (name.startswith("__i") and name not in ("__index__", "__int__", "__invert__")):
         if name in _NO_WRITES:

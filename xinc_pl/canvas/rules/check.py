@@ -15,14 +15,22 @@ MAX_ERROR = 1e-4
 _NUM_SAMPLED = 16
 _MOST_TERMS = 1 << 22
 """Values of all neurons' terms up to which they are all added up one by one."""
+_MOST_MAPS = 1 << 16
+"""Values of all neurons' maps up to which they are all made and added up."""
 
 
 def terms_error(layer: Layer) -> float:
     """How far the terms of all neurons, and the bias, are from what the layer returned; relative to its largest value.
 
-    In one product for all; and neuron by neuron, for all neurons of a small layer and a seeded sample of a large one.
+    In one product for all; and neuron by neuron, for all neurons of a small layer and a seeded sample of a large one,
+    each with a weight of its own, so that their order shows. In a chain, also how far what follows the layer is from
+    what the next one received.
     """
-    return max(_terms_error(layer, use) for use in layer.uses)
+    error = max(_terms_error(layer, use) for use in layer.uses)
+    if layer.received is None:
+        return error
+    replayed = layer.replay(layer.output)
+    return max(error, _relative((replayed - layer.received).abs().max(), layer.received.abs().max()))
 
 
 def _terms_error(layer: Layer, use: Use) -> float:
@@ -38,11 +46,22 @@ def _terms_error(layer: Layer, use: Use) -> float:
     else:
         apart = sampled(layer.num_neurons, max(min(_MOST_TERMS // output.numel(), _NUM_SAMPLED), 1))
     apart = apart.to(output.device)
-    chosen = kind.weighted(operands, torch.zeros_like(weights).index_fill_(0, apart, 1))
-    one_by_one = sum(kind.terms(operands, part).sum(0) for part in apart.split(_NUM_SAMPLED))
+    weights = torch.zeros_like(weights).index_copy_(0, apart, _own_weights(len(apart)).to(output.device))
+    chosen = kind.weighted(operands, weights)
+    one_by_one = sum(_added(kind.terms(operands, part), weights[part]) for part in apart.split(_NUM_SAMPLED))
     scale = torch.maximum(chosen.abs().max(), output.abs().max() * 1e-3)
     errors.append(_relative((one_by_one - chosen).abs().max(), scale))
     return max(errors)
+
+
+def _own_weights(number: int) -> Tensor:
+    """One for each neuron, all different."""
+    return 0.5 + torch.rand(number, generator=torch.Generator().manual_seed(0))
+
+
+def _added(terms: Tensor, weights: Tensor) -> Tensor:
+    added: Tensor = torch.tensordot(weights.to(terms.dtype), terms, 1)
+    return added
 
 
 def maps_error(rule: ContributionRule) -> float:
@@ -68,7 +87,23 @@ def _maps_error(rule: ContributionRule) -> float:
         # Its own scale: what is large by output may cancel in their sum.
         largest = plain.per_output.abs().amax((1, 2, 3))[:, None, None]
         pairs.append((rule.per_output(neurons), plain.per_output, torch.maximum(scale, largest)[..., None]))
-    return max(float(((made - meant).abs() / each).max()) for made, meant, each in pairs)
+    error = max(float(((made - meant).abs() / each).max()) for made, meant, each in pairs)
+    return max(error, _total_error(rule))
+
+
+def _total_error(rule: ContributionRule) -> float:
+    """How far all maps of a small layer, added up, are from their sum by its formula, where it has one."""
+    if rule.num_neurons * rule.size[0] * rule.size[1] > _MOST_MAPS:
+        return 0.0
+    total = rule.plain_total()
+    if total is None:
+        return 0.0
+    maps = collected(rule, rule.all_neurons(), lambda group, part: group.signed(part)).double()
+    error = _relative((maps.sum(0) - total.sum(0)).abs().max(), maps.abs().sum(0).max())
+    if rule.num_neurons * total.numel() > _MOST_MAPS:
+        return error
+    by_output = rule.per_output(rule.all_neurons()).double()
+    return max(error, _relative((by_output.sum(0) - total).abs().max(), by_output.abs().sum(0).max()))
 
 
 def collected(rule: ContributionRule, neurons: Tensor, make: Callable[[MapGroup, Tensor], Tensor]) -> Tensor:

@@ -28,6 +28,11 @@ from xinc_pl.canvas.rules.operators import (
 from xinc_pl.canvas.rules.plain import plain_map
 from xinc_pl.canvas.rules.rule import ContributionRule, Convention, Plain
 
+_MOST_PLAIN = 1 << 22
+"""Values up to which the self-check looks at each output apart."""
+_MOST_CHECKED = 1 << 12
+"""Values of maps up to which more neurons than usual are checked."""
+
 
 class ConvolutionRule(ContributionRule):
     """Z_io = x_i * w_io + b_o / C_in, carried to the image (Eq. 3 to 5).
@@ -107,7 +112,17 @@ class ConvolutionRule(ContributionRule):
         """Repeat, re-arrange, mask, and box means: as the text has it, kernel by kernel."""
         maps = [plain_map(self.layer, self.later, neuron).flatten() for neuron in neurons.tolist()]
         placed = self.placement.placed(torch.stack(maps))
-        return Plain(placed, placed.abs())
+        num_outputs = self.neuron_shape[1]
+        if self.later or self.layer.upscale > 1 or placed.numel() * num_outputs > _MOST_PLAIN:
+            return Plain(placed, placed.abs())
+        per_output = placed.new_zeros(len(neurons), num_outputs, *self.size)
+        per_output[torch.arange(len(neurons)), neurons % num_outputs] = placed
+        return Plain(placed, placed.abs(), per_output)
+
+    @property
+    def num_checked(self) -> int:
+        """More where maps are small."""
+        return max(min(_MOST_CHECKED // (self.size[0] * self.size[1]), 8), super().num_checked)
 
     def kernel_outputs(self, neurons: Tensor, with_bias: bool = True) -> Tensor:
         """Z of kernels ``neurons``: (n, h, w)."""

@@ -67,6 +67,14 @@ class LinearRule(ContributionRule):
             per_output = self.placement.placed(products.flatten(0, 1).permute(1, 2, 0))
         return Plain(maps, maps.abs(), per_output)
 
+    def plain_total(self) -> Tensor | None:
+        """Without its bias, and an activation, it is the sum of the layer's outputs."""
+        if self.convention == "released":
+            return None
+        kind, operands = self.layer.kind, self.layer.kind.in_double_precision(self.layer.operands)
+        outputs = kind.weighted(operands, torch.ones(self.num_neurons, device=self.device))
+        return self.placement.placed(kind.pixels(operands, outputs).T)
+
     def _released_plain(self, maps: Tensor) -> Plain:
         layer = self.layer
         bias = layer.kind.bias_term(layer.operands, layer.output)

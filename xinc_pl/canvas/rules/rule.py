@@ -98,6 +98,10 @@ class ContributionRule(ABC):
         """Of how many neurons the maps are checked."""
         return 2 if self.is_slow else 4
 
+    def plain_total(self) -> Tensor | None:
+        """The sum of all neurons' maps by output (outputs, H, W), if it is known without them: for the self-check, too."""
+        return None
+
     def plain(self, neurons: Tensor) -> Plain:
         """Maps by the formula as it stands, in double precision: for the self-check.
 
