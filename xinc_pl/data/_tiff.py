@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tifffile
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from tifffile import TiffPage
 
 from xinc_pl.data._profiles import is_srgb
@@ -22,8 +23,12 @@ def is_tiff(path: Path) -> bool:
         return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def read_deep_tiff(path: Path) -> Pixels | None:
-    """Pixels of the first picture of a TIFF of more than 8 bits, the right way up: (H, W), (H, W, 3) or (H, W, 4).
+def read_tiff(path: Path, deep_only: bool = True) -> Pixels | None:
+    """Pixels of the first picture of a grey or RGB TIFF, the right way up: (H, W), (H, W, 3) or (H, W, 4).
+
+    Args:
+        path: The file.
+        deep_only: Leave to Pillow what it can read without loss.
 
     Returns:
         None where Pillow reads all that there is: 8 bits, palettes, other colours than grey and RGB, colour profiles.
@@ -37,10 +42,12 @@ def read_deep_tiff(path: Path) -> Pixels | None:
         assert isinstance(page, TiffPage)
         grey = page.photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK)
         is_deep = page.dtype is not None and (page.dtype.itemsize > 1 or page.dtype.kind == "i")
-        if not is_deep or not (grey or page.photometric == _RGB):
+        if not (grey or page.photometric == _RGB):
             return None
-        if not is_srgb(page.iccprofile, "L" if grey else "RGB"):
-            return None  # which is applied to 8 bits
+        if deep_only and not (is_deep and is_srgb(page.iccprofile, "L" if grey else "RGB")):
+            return None  # a profile is applied to 8 bits
+        if len(file.pages) > 1:
+            rank_zero_info(f"{path}: the first of its {len(file.pages)} pictures is taken")
         values = page.asarray()
         if "S" in page.axes:
             values = np.moveaxis(values, page.axes.index("S"), -1)
@@ -60,7 +67,12 @@ def _as_picture(values: Pixels, page: TiffPage) -> Pixels:
     num_colours = 3 if page.photometric == _RGB else 1
     kinds = list(page.extrasamples)
     if not kinds or kinds[0] not in (_ALPHA, _ASSOCIATED_ALPHA):
-        return values[..., :num_colours]
+        if page.photometric != _RGB and values.shape[-1] not in (1, 3):
+            raise ValueError(
+                f"it has {values.shape[-1]} channels that are not said to be colours; give one picture per channel, or "
+                "Frames of your own"
+            )
+        return values[..., :3]
     alpha = values[..., num_colours : num_colours + 1]
     colours = values[..., :num_colours]
     if kinds[0] == _ASSOCIATED_ALPHA:

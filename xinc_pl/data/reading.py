@@ -15,7 +15,7 @@ from skimage.util import img_as_float32
 from torch import Tensor
 
 from xinc_pl.data._pillow import Pixels, num_pictures, opened, pixels_of
-from xinc_pl.data._tiff import is_tiff, read_deep_tiff
+from xinc_pl.data._tiff import is_tiff, read_tiff
 
 SAMPLE_IMAGES = (
     "astronaut", "brick", "camera", "cell", "chelsea", "clock", "coffee", "coins", "colorwheel", "grass", "gravel",
@@ -80,8 +80,8 @@ def guarded(path: Path, read: Callable[[], _Result]) -> _Result:
             warnings.simplefilter("ignore")  # metadata that a reader does not know is no concern of ours
             return read()
     except Exception as error:  # every format's reader raises errors of its own
-        reason = str(error).strip().splitlines()
-        raise ValueError(f"{path} cannot be read as an image: {reason[0] if reason else error!r}") from error
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise ValueError(f"{path} cannot be read as an image: {reason}") from error
 
 
 def _check_values(pixels: Pixels, name: str) -> None:
@@ -107,7 +107,7 @@ def _read_file(path: Path) -> Pixels:
     trouble: Exception | None = None
     if is_tiff(path):
         try:
-            pixels = read_deep_tiff(path)
+            pixels = read_tiff(path)
             if pixels is not None:
                 return pixels
         except Exception as error:  # tifffile's own, and what it stumbles over
@@ -118,7 +118,12 @@ def _read_file(path: Path) -> Pixels:
                 rank_zero_info(f"{path}: the first of its {num_pictures(picture)} pictures is taken")
             pixels = pixels_of(picture, str(path))
     except PIL.UnidentifiedImageError:
-        raise trouble or ValueError("it is of no kind that Pillow knows") from None
+        if trouble is not None:
+            raise trouble from None
+        others = read_tiff(path, deep_only=False) if is_tiff(path) else None
+        if others is None:
+            raise ValueError("no kind of picture that Pillow knows") from None
+        return others
     if trouble is not None and pixels.dtype == np.uint8:
         rank_zero_info(f"{path}: read with 8 bits per channel, for {trouble}")
     return pixels
