@@ -99,7 +99,7 @@ class ContributionRule(ABC):
         return 2 if self.is_slow else 4
 
     def plain_total(self) -> Tensor | None:
-        """The sum of all neurons' maps by output (outputs, H, W), if it is known without them: for the self-check, too."""
+        """The sum of all neurons' maps by output (outputs, H, W), if it is known without them: for the self-check."""
         return None
 
     def plain(self, neurons: Tensor) -> Plain:
