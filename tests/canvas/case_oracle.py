@@ -151,10 +151,12 @@ class Case:
     def network(self) -> nn.Module:
         """In evaluation mode, with weights that do not depend on other tests."""
         torch.manual_seed(0)
-        return Case_(self.forward, self.parts()).eval()
+        return CaseNetwork(self.forward, self.parts()).eval()
 
 
-class Case_(nn.Module):  # noqa: N801 - what a case's network is
+class CaseNetwork(nn.Module):
+    """A network whose forward pass is a function of it and its inputs."""
+
     def __init__(self, forward: Forward, parts: dict[str, nn.Module | nn.Parameter]) -> None:
         super().__init__()
         self._function = forward

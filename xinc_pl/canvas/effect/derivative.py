@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import RLock
 
 import torch
 from torch import Tensor
@@ -58,9 +59,13 @@ def _reverse_twice(function: Function, at: Sequence[Tensor], directions: Sequenc
     return derivative.detach()
 
 
+_ONE_AT_A_TIME = RLock()
+"""All threads of a process share the level of torch's forward mode, and what warnings are ignored."""
+
+
 @contextmanager
 def _differentiable() -> Iterator[None]:
     """Without fused attention, which has no forward-mode derivative; torch itself uses what it warns of."""
-    with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+    with _ONE_AT_A_TIME, warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
         warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)
         yield

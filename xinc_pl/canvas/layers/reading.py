@@ -62,8 +62,11 @@ def read(recording: Recording, kinds: Sequence[LayerKind] = KINDS) -> Reading:
         origins.add(call, position in uses)
     layers = tuple(_grouped(recording, uses))
     ways = _Ways(recording)
-    _check_nothing_is_cut_off(recording, layers)
     skipped = {_unnamed(recording.calls[at]): reason for at, reason in unknown.items() if ways.lead_to_image(at)}
+    _check_nothing_is_cut_off(recording, layers)
+    if not layers:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        raise DissectionError(f"the output depends on no layer that can be dissected: {reasons or HIDDEN}")
     leading = []
     for layer in layers:
         if reason := ways.why_skipped(layer):
@@ -164,8 +167,6 @@ def _check_nothing_is_cut_off(recording: Recording, layers: Sequence[Layer]) -> 
             later = [each.name for each in layers[index + 1 :] if id(each.output) in seen]
             ways = f"{later[0]} or to " if later else ""
             raise DissectionError(f"nothing that was recorded leads from {layer.name} to {ways}the output: {HIDDEN}")
-    if not layers:
-        raise DissectionError(f"the output depends on no layer that can be dissected: {HIDDEN}")
 
 
 HIDDEN = (

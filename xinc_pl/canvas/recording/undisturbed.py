@@ -1,7 +1,7 @@
 """A network called without leaving a trace in it, or in the process."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Lock, RLock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -34,10 +34,8 @@ def _lock_of(network: nn.Module) -> Any:  # noqa: ANN401 - RLock is a function
 @contextmanager
 def _left_alone(network: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in network.modules()]
-    devices = sorted({parameter.device.index for parameter in network.parameters() if parameter.device.type == "cuda"})
     with (
-        _full_float32_precision(),
-        torch.random.fork_rng(devices=devices),
+        _process_left_alone(),
         # Inference tensors, as in Trainer.validate, could not be saved for a later use in training.
         torch.inference_mode(False),
         torch.no_grad(),
@@ -51,6 +49,34 @@ def _left_alone(network: nn.Module) -> Iterator[None]:
         finally:
             for module, training in modes:
                 module.training = training
+
+
+class _Inside:
+    """How many threads are at work, and what puts the process back."""
+
+    number = 0
+    back = ExitStack()
+    lock = Lock()
+
+
+@contextmanager
+def _process_left_alone() -> Iterator[None]:
+    """Random state and precision are the whole process's: they are put back when the last thread is done."""
+    with _Inside.lock:
+        if _Inside.number == 0:
+            devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+            with ExitStack() as back:
+                back.enter_context(_full_float32_precision())
+                back.enter_context(torch.random.fork_rng(devices=devices))
+                _Inside.back = back.pop_all()
+        _Inside.number += 1
+    try:
+        yield
+    finally:
+        with _Inside.lock:
+            _Inside.number -= 1
+            if _Inside.number == 0:
+                _Inside.back.close()
 
 
 @contextmanager
