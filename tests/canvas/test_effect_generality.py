@@ -179,3 +179,15 @@ def test_a_dead_network_has_zero_maps() -> None:
     for layer in effect(network, COORDINATES).values():
         assert layer.completeness_error < 1e-6
         assert layer.statistics().zero_map.all()
+
+
+def test_every_number_that_comes_back_is_followed_to_its_layers() -> None:
+    def forward(s: Any, x: Tensor) -> Tensor:
+        gate = s.gate(x)
+        hidden = torch.sin(s.a(x)) / float(gate.abs().max())
+        result: Tensor = s.b(hidden / float(hidden.abs().max())) + gate
+        return result
+
+    canvas = effect(written(forward, gate=nn.Linear(2, 3), a=nn.Linear(2, 7), b=nn.Linear(7, 3)), COORDINATES)
+    assert list(canvas) == ["b"]
+    assert set(canvas.skipped) == {"gate", "a"}

@@ -118,9 +118,9 @@ class _Ways:
         self._recording = recording
         self._any = self._before({id(recording.output)}, recording.calls, smooth=False)
         self._smooth = self._before({id(recording.output)}, recording.calls, smooth=True)
-        self._numbers = {
-            name: self._before({id(tensor)}, recording.calls, smooth=False) for tensor, name in recording.numbers
-        }
+        self._numbers = [
+            (name, self._before({id(tensor)}, recording.calls, smooth=False)) for tensor, name in recording.numbers
+        ]
 
     @staticmethod
     def _before(wanted: set[int], calls: Sequence[Call], smooth: bool) -> set[int]:
@@ -141,7 +141,7 @@ class _Ways:
     def why_skipped(self, layer: Layer) -> str | None:
         """Why a layer cannot be dissected under any convention."""
         outputs = [id(use.output) for use in layer.uses]
-        for name, before in self._numbers.items():
+        for name, before in self._numbers:
             if any(output in before for output in outputs):
                 return (
                     f"a number is taken out of what it leads to ({name!r}) and comes back where it cannot be followed; "
