@@ -30,7 +30,7 @@ ALLOWED = {
     },
     "names": set(),
     "plain_yaml": set(),
-    "checkpoints": {"models"},
+    "checkpoints": {"arguments", "models"},
     "trust": {"data", "models", "training"},
     "resuming": {"checkpoints", "training"},
     "runs": {

@@ -1,8 +1,11 @@
 """What arguments may be: checks that name the argument, what was given and what is wanted."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+
+import torch
+from torch import Tensor
 
 MAX_SEED = 2**32 - 1
 """The largest seed that NumPy, scikit-learn and torch all take."""
@@ -54,3 +57,9 @@ def check_size(owner: str, size: object) -> None:
 def is_number(value: object) -> bool:
     """Whether something is a finite number; true and false are none."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def first_not_finite(weights: Mapping[str, object]) -> str | None:
+    """The name of the first tensor that holds NaN or infinity; None if none does."""
+    tensors = ((name, value) for name, value in weights.items() if isinstance(value, Tensor))
+    return next((name for name, value in tensors if not bool(torch.isfinite(value).all())), None)

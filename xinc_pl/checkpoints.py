@@ -13,6 +13,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.migration import migrate_checkpoint
 from torch import Tensor
 
+from xinc_pl.arguments import first_not_finite
 from xinc_pl.models.released import how_to_load
 
 _VERSION = "pytorch-lightning_version"
@@ -87,11 +88,11 @@ def check_finite(checkpoint: Mapping[str, Any], file: str | Path) -> None:
     Raises:
         CheckpointError: Weights are NaN or infinite; names the first.
     """
-    for name, value in checkpoint["state_dict"].items():
-        if isinstance(value, Tensor) and not bool(torch.isfinite(value).all()):
-            raise CheckpointError(
-                f"the checkpoint {str(file)!r} has weights that are not finite, such as {name}; take an earlier one"
-            )
+    name = first_not_finite(checkpoint["state_dict"])
+    if name is not None:
+        raise CheckpointError(
+            f"the checkpoint {str(file)!r} has weights that are not finite, such as {name}; take an earlier one"
+        )
 
 
 def load_weights(module: LightningModule, checkpoint: Mapping[str, Any], file: str | Path, whose: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from xinc_pl.canvas import LayerCanvas, LayerStatistics
+from xinc_pl.canvas import LayerCanvas, LayerStatistics, sampled
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,8 +44,7 @@ class CanvasSample:
 
 def sample_neurons(num_neurons: int, num_sampled: int, seed: int) -> npt.NDArray[np.int64]:
     """Ascending indices of at most ``num_sampled`` of ``num_neurons`` neurons, always the same for one seed."""
-    order = torch.randperm(num_neurons, generator=torch.Generator().manual_seed(seed))
-    return np.sort(order[:num_sampled].numpy())
+    return sampled(num_neurons, num_sampled, seed).numpy()
 
 
 def mean_magnitude(statistics: LayerStatistics) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from xinc_pl.analysis.partitions import Partition, PartitionUnavailableError, labels_of
 from xinc_pl.callbacks.request import Request
-from xinc_pl.canvas import Canvas, Convention, LayerStatistics, as_image, dissect
+from xinc_pl.canvas import Canvas, Convention, LayerStatistics, dissect
 from xinc_pl.frames import Frame, psnr_from_mse
 
 Output = list[int | str] | int | str | Callable[..., Any] | None
@@ -87,7 +87,7 @@ class DissectedFrame:
     @cached_property
     def reconstruction(self) -> Tensor:
         """What the network makes of the frame: float32 (C, H, W) in [0, 1], on the CPU."""
-        return as_image(self.canvas.output, self.frame.size).float().cpu().clamp(0, 1)
+        return self.canvas.image.float().cpu().clamp(0, 1)
 
     @cached_property
     def psnr(self) -> float | None:
@@ -109,7 +109,7 @@ class DissectedFrame:
             ValueError: It does not.
         """
         target = self.frame.target
-        made = len(as_image(self.canvas.output, self.frame.size))
+        made = len(self.canvas.image)
         if target is not None and len(target) != made:
             raise ValueError(
                 f"frame {self.frame.index} has a target of {len(target)} channels, but the network's output has "

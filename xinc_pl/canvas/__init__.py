@@ -7,6 +7,7 @@ from xinc_pl.canvas.layer_canvas import LayerCanvas
 from xinc_pl.canvas.layers.kind import LayerKind, Operands, Origins
 from xinc_pl.canvas.layers.reading import KINDS
 from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.maps.sample import sampled
 from xinc_pl.canvas.recording.image import Selection, as_image
 from xinc_pl.canvas.recording.recording import Inputs, Recording, record
 from xinc_pl.canvas.rules import RULES
@@ -37,6 +38,7 @@ __all__ = [
     "dissect_recording",
     "input_by_pixel",
     "record",
+    "sampled",
     "stream_change",
     "stream_statistics",
 ]

@@ -18,12 +18,13 @@ from xinc_pl.canvas.layers.folding import folded
 from xinc_pl.canvas.layers.kind import LayerKind
 from xinc_pl.canvas.layers.placement import placement_of
 from xinc_pl.canvas.layers.reading import KINDS, Reading, left_out, read
+from xinc_pl.canvas.maps.sample import sampled
 from xinc_pl.canvas.recording.image import Selection
 from xinc_pl.canvas.recording.recording import Recording, record
 from xinc_pl.canvas.recording.replay import Replay
 from xinc_pl.canvas.recording.undisturbed import undisturbed
 from xinc_pl.canvas.rules import RULES
-from xinc_pl.canvas.rules.check import MAX_ERROR, maps_error, sampled, terms_error
+from xinc_pl.canvas.rules.check import MAX_ERROR, maps_error, terms_error
 from xinc_pl.canvas.rules.rule import CONVENTIONS, ContributionRule, Convention
 
 Rules = Mapping[type[LayerKind], type[ContributionRule]]

@@ -1,6 +1,6 @@
 """The canvas of one layer: its neurons' contribution maps, made when they are asked for."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from xinc_pl.canvas.maps.group import MapGroup
 from xinc_pl.canvas.maps.threads import in_threads
 from xinc_pl.canvas.recording.undisturbed import undisturbed
+from xinc_pl.canvas.rules.collect import collected
 from xinc_pl.canvas.rules.rule import ContributionRule
 from xinc_pl.canvas.statistics.results import LayerStatistics
 from xinc_pl.canvas.statistics.streaming import Partitions, stream_layers
@@ -63,13 +64,13 @@ class LayerCanvas:
         with undisturbed():
             if per_output:
                 return self._rule.per_output(indices).float()
-            return self._collect(indices, lambda group, part: group.signed(part))
+            return collected(self._rule, indices, lambda group, part: group.signed(part), self._num_threads)
 
     def magnitudes(self, neurons: Sequence[int] | Tensor | None = None) -> Tensor:
         """Absolute values of ``maps``, which all statistics use: float32 (n, H, W)."""
         indices = self._indices(neurons)
         with undisturbed():
-            return self._collect(indices, MapGroup.magnitudes)
+            return collected(self._rule, indices, MapGroup.magnitudes, self._num_threads)
 
     def stream(self, neurons: Sequence[int] | Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Go through the magnitudes of neurons in bounded memory.
@@ -108,24 +109,6 @@ class LayerCanvas:
         """
         with undisturbed():
             return stream_layers([self._rule], self.sample, [partitions or {}], mass)[0]
-
-    def _collect(self, indices: Tensor, make: Callable[[MapGroup, Tensor], Tensor]) -> Tensor:
-        """What ``make`` gives for neurons ``indices``, in their order, over the whole image: (n, H, W)."""
-        maps = torch.empty(len(indices), *self.size, device=indices.device)
-        places = torch.empty(self.num_neurons, dtype=torch.int64, device=indices.device)
-        places[indices] = torch.arange(len(indices), device=indices.device)
-
-        def write(item: tuple[MapGroup, Tensor]) -> None:
-            group, part = item
-            self._rule.backend.spread(make(group, part), group, maps, places[part])
-
-        parts = self._parts(indices)
-        if self._num_threads > 1:
-            in_threads(write, list(parts), self._num_threads)
-        else:
-            for item in parts:
-                write(item)
-        return maps
 
     def _parts(self, indices: Tensor) -> Iterator[tuple[MapGroup, Tensor]]:
         for group in self._rule.groups(indices):

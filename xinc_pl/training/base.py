@@ -14,6 +14,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MetricCollection
 
+from xinc_pl.arguments import first_not_finite
 from xinc_pl.frames import Batch, Frame, Size, psnr_from_mse
 from xinc_pl.random_state import RandomState, get_random_state, set_random_state
 from xinc_pl.training.arguments import check_training_arguments
@@ -188,11 +189,9 @@ class INRModule(LightningModule, ABC):
         Raises:
             ValueError: Weights are not finite: there is nothing to go on from, or to look at.
         """
-        broken = [name for name, value in checkpoint.get("state_dict", {}).items() if not _is_finite(value)]
-        if broken:
-            raise ValueError(
-                f"the checkpoint has weights that are not finite, such as {broken[0]}; take an earlier one"
-            )
+        broken = first_not_finite(checkpoint.get("state_dict", {}))
+        if broken is not None:
+            raise ValueError(f"the checkpoint has weights that are not finite, such as {broken}; take an earlier one")
         if self._trainer is None or not self.trainer.training:
             return
         if "xinc_random_state" in checkpoint:
@@ -225,7 +224,3 @@ class INRModule(LightningModule, ABC):
     def _measure(self, metrics: MetricCollection, batch: Batch) -> None:
         metrics.update(self(batch.indices), batch.target.float())
         self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(batch.indices))
-
-
-def _is_finite(value: object) -> bool:
-    return not isinstance(value, Tensor) or not value.is_floating_point() or bool(torch.isfinite(value).all())

@@ -135,10 +135,7 @@ class _Walk:
         for position in range(before - 1, -1, -1):
             if any(output is tensor for output in self.calls[position].outputs for tensor in tensors):
                 return position
-        raise DissectionError(
-            f"what {after} received comes from no recorded torch function: a scripted or compiled part of the network, "
-            "or one outside of torch, hides where it comes from. Dissect the network before it is scripted or compiled"
-        )
+        raise DissectionError(f"what {after} received comes from no recorded torch function: {HIDDEN}")
 
     def _broken(self, position: int, after: str, what: str, name: str | None = None) -> DissectionError:
         earlier = [self.layers[index].name for index in self.layers if index <= position]
@@ -157,6 +154,10 @@ def _why_refused(step: Step) -> str:
     return _MIXES
 
 
+HIDDEN = (
+    "a scripted or compiled part of the network, or one outside of torch, hides where it comes from. Dissect the "
+    "network before it is scripted or compiled"
+)
 _MIXES = "mixes neurons or pixels, or adds a tensor from elsewhere"
 REMEDY = (
     "Contribution maps need a plain chain of layers: dissect a part of the network that is one (pass that module and "

@@ -69,7 +69,7 @@ class LayerKind(ABC):
         del origins
         if call.function not in self.functions:
             return None
-        bound = dict(zip(self.functions[call.function], call.args, strict=False)) | call.kwargs
+        bound = call.bound(self.functions[call.function])
         values = [bound.pop(name, None) for name in ("input", "weight", "bias")]
         if not isinstance(values[0], Tensor) or not isinstance(values[1], Tensor):
             return None

@@ -76,7 +76,7 @@ class TableKind(_LookupKind):
         (table,) = tables
         if call.outputs[0].shape[-1] != table.shape[-1]:
             return None
-        return Operands(call.function, index, table, None, {"look_up": _again(call, table)})
+        return Operands(call.function, index, table, None, {"look_up": _LookUp(call, table)})
 
     def channel_axis(self, operands: Operands, output: Tensor) -> int:
         """The last: columns."""
@@ -104,7 +104,7 @@ class GridKind(_LookupKind):
         if not origins.is_weight(grid) or grid.ndim < 3:
             return None
         places = next((each for each in call.tensors() if each is not grid), grid)
-        return Operands(call.function, places, grid, None, {"look_up": _again(call, grid)})
+        return Operands(call.function, places, grid, None, {"look_up": _LookUp(call, grid)})
 
     def channel_axis(self, operands: Operands, output: Tensor) -> int:
         """The second."""
@@ -114,10 +114,6 @@ class GridKind(_LookupKind):
     def neuron_weights(self, operands: Operands, neurons: Tensor) -> Tensor:
         """The grid's channels."""
         return operands.weight.movedim(1, 0)[neurons].flatten(1)
-
-
-def _again(call: Call, table: Tensor) -> "_LookUp":
-    return _LookUp(call, table)
 
 
 class _LookUp:

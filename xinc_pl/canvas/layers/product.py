@@ -1,7 +1,7 @@
 """Products of something from upstream with a weight, however they are written."""
 
 import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -371,8 +371,3 @@ _READERS: dict[Function, Callable[..., Written]] = {
     torch.einsum: _einsum,
     torch.tensordot: _tensordot,
 }
-
-
-def product_functions() -> Iterator[Function]:
-    """All functions that may be products."""
-    yield from _READERS

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.layers.chain import Chain, read_chain
+from xinc_pl.canvas.layers.chain import HIDDEN, Chain, read_chain
 from xinc_pl.canvas.layers.convolution import ConvolutionKind
 from xinc_pl.canvas.layers.kind import LayerKind, Operands, Origins
 from xinc_pl.canvas.layers.layer import Layer, Use
@@ -168,11 +168,6 @@ def _check_nothing_is_cut_off(recording: Recording, layers: Sequence[Layer]) -> 
             ways = f"{later[0]} or to " if later else ""
             raise DissectionError(f"nothing that was recorded leads from {layer.name} to {ways}the output: {HIDDEN}")
 
-
-HIDDEN = (
-    "a scripted or compiled part of the network, or one outside of torch, hides where it comes from. Dissect the "
-    "network before it is scripted or compiled"
-)
 
 _HARMLESS = frozenset({F.layer_norm, F.group_norm, F.batch_norm, F.instance_norm, F.prelu})
 _MIXING = frozenset({"bilinear", "cdist", "einsum", "embedding_bag", "gru", "lstm", "rnn_relu", "rnn_tanh"})

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,7 +80,7 @@ class Step:
                 return StepKind.PIXEL_SHUFFLE
             if self.call.function is F.interpolate and self.data.ndim == 4:
                 return StepKind.RESAMPLING
-            if self.call.function in _DROPOUTS and bind(self.call, _DROPOUT).get("training") is False:
+            if self.call.function in _DROPOUTS and self.call.bound(_DROPOUT).get("training") is False:
                 return StepKind.MOVE
             if self.call.name in _MOVES and not any(each.is_floating_point() for each in self._parameters()):
                 return StepKind.MOVE
@@ -95,7 +94,7 @@ class Step:
     @property
     def upscale_factor(self) -> int:
         """Factor of a pixel shuffle."""
-        return int(bind(self.call, _PIXEL_SHUFFLE[self.call.function])["upscale_factor"])
+        return int(self.call.bound(_PIXEL_SHUFFLE[self.call.function])["upscale_factor"])
 
     @cached_property
     def channel_axis(self) -> int | None:
@@ -149,11 +148,6 @@ class _ChannelStep(Step):
 
     def __call__(self, values: Tensor) -> Tensor:
         return super().__call__(values.unsqueeze(1)).squeeze(1)
-
-
-def bind(call: Call, parameters: tuple[str, ...]) -> dict[str, Any]:
-    """Arguments of a call by name; those left out are missing."""
-    return dict(zip(parameters, call.args, strict=False)) | call.kwargs
 
 
 def _is_elementwise(step: Step) -> bool:

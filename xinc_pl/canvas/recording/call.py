@@ -1,6 +1,6 @@
 """One recorded call of a torch function."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,10 @@ class Call:
         """All tensors among the arguments, also those within lists and dictionaries."""
         yield from tensors_in(self.args)
         yield from tensors_in(self.kwargs)
+
+    def bound(self, parameters: Sequence[str]) -> dict[str, Any]:
+        """Arguments by name, if these are the parameters in their order; those left out are missing."""
+        return dict(zip(parameters, self.args, strict=False)) | self.kwargs
 
     def run(self, change: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
         """Call again, with other tensors for the recorded ones, and return what stands for the outputs."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
 from xinc_pl.canvas.recording.call import Call
@@ -73,14 +72,3 @@ def replayed(result: Tensor, calls: Sequence[Call], values: dict[int, Tensor], c
             outputs = change(outputs, call)
         values.update(zip(map(id, call.outputs), outputs, strict=True))
     return values.get(id(result), result)
-
-
-def doubled(recording: Recording) -> dict[int, Tensor]:
-    """All recorded tensors in double precision, by the identity of the recorded ones."""
-    wider = {torch.float32: torch.float64, torch.complex64: torch.complex128}
-    return {
-        id(tensor): tensor.to(wider[tensor.dtype])
-        for call in recording.calls
-        for tensor in (*call.tensors(), *call.outputs)
-        if tensor.dtype in wider
-    }

@@ -1,12 +1,12 @@
 """The self-check: terms that add up to the layer, and maps that are what their formula says, pixel by pixel."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from xinc_pl.canvas.layers.layer import Layer, Use
 from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.maps.sample import sampled
+from xinc_pl.canvas.rules.collect import collected
 from xinc_pl.canvas.rules.rule import ContributionRule
 
 MAX_ERROR = 1e-4
@@ -104,23 +104,6 @@ def _total_error(rule: ContributionRule) -> float:
         return error
     by_output = rule.per_output(rule.all_neurons()).double()
     return max(error, _relative((by_output.sum(0) - total).abs().max(), by_output.abs().sum(0).max()))
-
-
-def collected(rule: ContributionRule, neurons: Tensor, make: Callable[[MapGroup, Tensor], Tensor]) -> Tensor:
-    """What ``make`` gives for some neurons, in their order, over the whole image: float32 (n, H, W)."""
-    maps = torch.empty(len(neurons), *rule.size, device=neurons.device)
-    places = torch.empty(rule.num_neurons, dtype=torch.int64, device=neurons.device)
-    places[neurons] = torch.arange(len(neurons), device=neurons.device)
-    for group in rule.groups(neurons):
-        for part in group.parts():
-            rule.backend.spread(make(group, part), group, maps, places[part])
-    return maps
-
-
-def sampled(num_neurons: int, number: int, seed: int = 0) -> Tensor:
-    """A seeded sample of neurons, ascending; all of them, if there are no more."""
-    order = torch.randperm(num_neurons, generator=torch.Generator().manual_seed(seed))
-    return order[:number].sort().values
 
 
 def _relative(error: Tensor, scale: Tensor) -> float:

@@ -207,7 +207,7 @@ def _path(layers: Sequence[Layer]) -> list[Activation | Spatial]:
         for stage in layer.stages:
             if isinstance(stage, Step):
                 path.append(_spatial(stage, is_own=number == 0))
-            # The last layer's activation is not part of any map (SPEC: h(z) - h(0) would be, and only if asked for).
+            # The last layer's activation is not part of any map (h(z) - h(0) would be, and only if asked for).
             elif number < len(layers) - 1:
                 path.append(stage)
     return path

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xinc_pl.canvas.layers.steps import Step, bind
+from xinc_pl.canvas.layers.steps import Step
 
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -127,7 +127,7 @@ def stuffed(stride: int, phase: int) -> AxisStep:
 
 def interpolated(step: Step, axis: int) -> AxisStep:
     """What an interpolation does along the rows (axis 0) or the columns (axis 1) of images."""
-    arguments = bind(step.call, _INTERPOLATE)
+    arguments = step.call.bound(_INTERPOLATE)
     length, wanted = step.data.shape[2 + axis], step.result.shape[2 + axis]
     size, scale = arguments.get("size"), arguments.get("scale_factor")
     if size is not None:

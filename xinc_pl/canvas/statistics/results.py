@@ -1,4 +1,4 @@
-"""What is known about a whole layer (SPEC of the method: section 3)."""
+"""What is known about a whole layer (docs/method.md, section 3)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,0 +1,31 @@
+"""Maps of some neurons over the whole image, as pictures and the self-check ask for them."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.maps.threads import in_threads
+from xinc_pl.canvas.rules.rule import ContributionRule
+
+
+def collected(
+    rule: ContributionRule, neurons: Tensor, make: Callable[[MapGroup, Tensor], Tensor], num_threads: int = 1
+) -> Tensor:
+    """What ``make`` gives for some neurons, in their order: float32 (n, H, W)."""
+    maps = torch.empty(len(neurons), *rule.size, device=neurons.device)
+    places = torch.empty(rule.num_neurons, dtype=torch.int64, device=neurons.device)
+    places[neurons] = torch.arange(len(neurons), device=neurons.device)
+
+    def write(item: tuple[MapGroup, Tensor]) -> None:
+        group, part = item
+        rule.backend.spread(make(group, part), group, maps, places[part])
+
+    parts = ((group, part) for group in rule.groups(neurons) for part in group.parts())
+    if num_threads > 1:
+        in_threads(write, list(parts), num_threads)
+    else:
+        for item in parts:
+            write(item)
+    return maps
