@@ -12,16 +12,16 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import nn
 
+from xinc_pl.analysis.dissected import DissectedFrame, Output
+from xinc_pl.analysis.request import Request
 from xinc_pl.arguments import MAX_SEED, check_whole
 from xinc_pl.callbacks.arguments import check_frames, check_layers
 from xinc_pl.callbacks.board import Board, board_of
-from xinc_pl.callbacks.dissected import DissectedFrame, Output
 from xinc_pl.callbacks.guide import Chapter, write_guide
 from xinc_pl.callbacks.lightnings import AnyCallback
 from xinc_pl.callbacks.loggers import run_folder
 from xinc_pl.callbacks.moments import Hook, checkpoint_step, curve_step, is_last_validation
 from xinc_pl.callbacks.outputs import Outputs, callbacks_of, is_rehearsal
-from xinc_pl.callbacks.request import Request
 from xinc_pl.callbacks.schedule import Schedule
 from xinc_pl.callbacks.sources import find_frames, find_network
 from xinc_pl.callbacks.states import harmless_states
