@@ -4,6 +4,7 @@ from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.analysis.request import Request
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.canvas_evolution import CanvasEvolution
+from xinc_pl.callbacks.canvas_recorder import CanvasRecorder
 from xinc_pl.callbacks.checkpoint import LastCheckpoint
 from xinc_pl.callbacks.contribution_canvas import ContributionCanvas
 from xinc_pl.callbacks.contribution_vs_intensity import ContributionVsIntensity
@@ -19,6 +20,7 @@ from xinc_pl.callbacks.summary import RunSummary
 
 __all__ = [
     "CanvasEvolution",
+    "CanvasRecorder",
     "ContributionCanvas",
     "ContributionVsIntensity",
     "DissectedFrame",

@@ -9,7 +9,8 @@ from xinc_pl.canvas.layers.reading import KINDS
 from xinc_pl.canvas.maps.group import MapGroup
 from xinc_pl.canvas.maps.sample import sampled
 from xinc_pl.canvas.recorded import Recording, record
-from xinc_pl.canvas.recording.file import Moment, RecordingFile, RecordingFileError, save_recordings, serialized
+from xinc_pl.canvas.recording.container import RecordingFileError
+from xinc_pl.canvas.recording.file import Moment, RecordingFile, save_recordings, serialized
 from xinc_pl.canvas.recording.image import Selection, as_image
 from xinc_pl.canvas.recording.recording import Inputs
 from xinc_pl.canvas.rules import RULES

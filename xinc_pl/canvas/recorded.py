@@ -9,9 +9,11 @@ from torch import nn
 
 from xinc_pl.canvas.canvas import Canvas
 from xinc_pl.canvas.dissect import dissect_recording
+from xinc_pl.canvas.layers.reading import read
 from xinc_pl.canvas.recording import recording as core
 from xinc_pl.canvas.recording.file import Moment, RecordingFile, save_recordings
 from xinc_pl.canvas.recording.image import Selection
+from xinc_pl.canvas.recording.undisturbed import undisturbed
 
 
 class Recording(core.Recording):
@@ -36,6 +38,15 @@ class Recording(core.Recording):
             ValueError: An argument does not fit.
         """
         return dissect_recording(self, **arguments)
+
+    def layer_names(self) -> tuple[str, ...]:
+        """Names of the layers that lead to the image; under ``effect`` all of them can be dissected.
+
+        Raises:
+            DissectionError: There is none, or something that was not recorded hides the way to the image.
+        """
+        with undisturbed():
+            return tuple(layer.name for layer in read(self).layers)
 
     def save(self, path: str | os.PathLike[str], moment: Moment | None = None) -> None:
         """Write it into a file in the safetensors format, from which it is computed again without the network's class.

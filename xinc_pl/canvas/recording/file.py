@@ -7,31 +7,21 @@ ever run but the functions of ``allowed.py``, and these only after it is known h
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
+from xinc_pl.canvas.recording.container import Format, RecordingFileError, one_line, opened, write_whole
 from xinc_pl.canvas.recording.memories import Memories
 from xinc_pl.canvas.recording.parts import read_parts, written_parts
 from xinc_pl.canvas.recording.recording import Recording
 from xinc_pl.canvas.recording.undisturbed import undisturbed
 
-FORMAT = "xinc_pl recordings"
-VERSION = 1
-_ENTRY = "xinc_pl"
-_MAX_HEADER = 32 * 2**20
-"""Bytes that a file's header may have; a large network takes a thousandth of it."""
-
-
-class RecordingFileError(ValueError):
-    """A file is no recording that can be read, or a recording cannot be written; one line says why."""
+FORMAT = Format("xinc_pl recordings", "recordings", version=1)
 
 
 @dataclass(frozen=True)
@@ -66,16 +56,7 @@ def save_recordings(
     Raises:
         RecordingFileError: A call cannot be written, as one of a function that is not torch's; names it.
     """
-    data = serialized(recordings, moments, check)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.with_name(f".{path.name}.aside")
-    try:
-        file.write_bytes(data)
-        file.replace(path)
-    except BaseException:
-        file.unlink(missing_ok=True)
-        raise
+    write_whole(Path(path), serialized(recordings, moments, check))
 
 
 def serialized(
@@ -91,9 +72,8 @@ def serialized(
             if check:
                 _check_same(parts[name], memories, recording)
         except (ValueError, RuntimeError) as error:
-            raise RecordingFileError(f"the recording cannot be written: {_line(error)}") from error
-    header = {"format": FORMAT, "version": VERSION, "recordings": parts}
-    return save(memories.pieces, {_ENTRY: json.dumps(header, allow_nan=False)})
+            raise RecordingFileError(f"the recording cannot be written: {one_line(error)}") from error
+    return FORMAT.packed(memories.pieces, {"recordings": parts})
 
 
 def _check_same(parts: Any, memories: Memories, recording: Recording) -> None:  # noqa: ANN401 - JSON
@@ -126,15 +106,7 @@ class RecordingFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        header = _header(self._path)
-        if header.get("format") != FORMAT:
-            raise self._error("it holds no recordings of xinc_pl")
-        if header.get("version") != VERSION:
-            raise self._error(
-                f"it has version {str(header.get('version'))[:20]} of the format, and this xinc_pl reads version "
-                f"{VERSION}; use a newer one"
-            )
-        parts = header.get("recordings")
+        parts = FORMAT.header(self._path).get("recordings")
         if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
             raise self._error("it does not say what was recorded")
         self._parts: dict[str, Any] = parts
@@ -168,19 +140,8 @@ class RecordingFile:
                 raise self._error(f"it holds {len(self.names)} recordings; give a name: {', '.join(self.names)[:200]}")
             (name,) = self.names
         part, most = self._part(name), most_bytes() if max_bytes is None else max_bytes
-        try:
-            with safe_open(self._path, framework="pt", device="cpu") as file:
-                names = set(file.keys())
-
-                def piece(key: str) -> Tensor:
-                    if key not in names:
-                        raise ValueError(f"it has no tensor {key[:80]!r}")
-                    # A copy, whose place in memory does not depend on the file's.
-                    return torch.clone(file.get_tensor(key), memory_format=torch.contiguous_format)
-
-                return read_parts(part, piece, torch.device(device), most)
-        except (ValueError, RuntimeError, SafetensorError, RecursionError) as error:
-            raise self._error(_line(error)) from error
+        with opened(FORMAT, self._path) as (_, tensors):
+            return read_parts(part, tensors.__getitem__, torch.device(device), most)
 
     def _part(self, name: str) -> Any:  # noqa: ANN401 - JSON
         if name not in self._parts:
@@ -189,54 +150,6 @@ class RecordingFile:
 
     def _error(self, reason: str) -> RecordingFileError:
         return RecordingFileError(f"{self._path}: {reason}")
-
-
-def _header(path: Path) -> dict[str, Any]:
-    """What stands in a file's metadata, once it is known that the whole file is sound.
-
-    Raises:
-        RecordingFileError: It is not.
-    """
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= min(_MAX_HEADER, path.stat().st_size - 8):
-                raise ValueError(f"it is cut off, or is no safetensors file: its header is said to have {length} bytes")
-            entries = _parsed(file.read(length))
-        with safe_open(path, framework="pt", device="cpu"):  # which checks names, types, sizes and places
-            pass
-        metadata = entries.get("__metadata__")
-        if not isinstance(metadata, dict) or not isinstance(metadata.get(_ENTRY), str):
-            raise ValueError("it was not written by xinc_pl")
-        return _parsed(metadata[_ENTRY].encode())
-    except (ValueError, SafetensorError, RecursionError) as error:
-        raise RecordingFileError(f"{path}: {_line(error)}") from error
-
-
-def _parsed(text: bytes) -> dict[str, Any]:
-    """JSON in which no name stands twice."""
-
-    def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-        entries = dict(pairs)
-        if len(entries) < len(pairs):
-            raise ValueError("a name stands twice in its header")
-        return entries
-
-    try:
-        parsed = json.loads(text, object_pairs_hook=once)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"its header is damaged ({error})") from error
-    if not isinstance(parsed, dict):
-        raise ValueError("its header is damaged")
-    return parsed
-
-
-def _line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    if isinstance(error, RecursionError):
-        return "its header is nested too deeply"
-    lines = str(error).strip().splitlines()
-    return lines[0][:500] if lines else type(error).__name__
 
 
 def most_bytes() -> int:
