@@ -240,6 +240,16 @@ CHANGES: dict[str, tuple[Change, str]] = {
         ),
         "'matmul': it makes a tensor of",
     ),
+    "a size to divide by": (
+        lambda header: calls(header).__setitem__(
+            slice(0, 1),
+            [
+                called("torch.zeros", {"tuple": [0, 3]}, result=90),
+                called("torch._weight_norm", {"tensor": 90}, {"tensor": 90}, result=91),
+            ],
+        ),
+        "'_weight_norm': it is called on a tensor without values",
+    ),
     "another device": (first_call("torch.Tensor.to", {"tensor": 1}, "meta"), "it names the device 'meta'"),
     "beyond its memory": (
         first_call("torch.Tensor.as_strided", {"tensor": 1}, [5], [1000], 0), "'as_strided', cannot be repeated"
