@@ -274,6 +274,18 @@ CHANGES: dict[str, tuple[Change, str]] = {
         ),
         "'_weight_norm': it is called on a tensor without values",
     ),
+    "too many results": (first_call("torch.Tensor.tensor_split", {"tensor": 1}, 10**8), "it makes 100000000 tensors"),
+    "too many results of a kind": (
+        lambda header: calls(header).__setitem__(
+            slice(0, 1),
+            [
+                called("torch.zeros", {"tuple": [1]}, result=90),
+                called("torch.Tensor.expand", {"tensor": 90}, 10**7, result=91),
+                called("torch.unbind", {"tensor": 91}, result=92),
+            ],
+        ),
+        "'unbind': it makes 10000000 tensors",
+    ),
     "another device": (first_call("torch.Tensor.to", {"tensor": 1}, "meta"), "it names the device 'meta'"),
     "beyond its memory": (
         first_call("torch.Tensor.as_strided", {"tensor": 1}, [5], [1000], 0), "'as_strided', cannot be repeated"
@@ -302,7 +314,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
         lambda header: calls(header)[0].update(args=[{"tensor": calls(header)[0]["outputs"][0]}]), "before anything has"
     ),
     "no results": (lambda header: calls(header)[0].update(outputs=[]), "call 0 has no results"),
-    "too many results": (lambda header: calls(header)[0].update(outputs=[50, 51]), "has 1 results instead of 2"),
+    "more results": (lambda header: calls(header)[0].update(outputs=[50, 51]), "has 1 results instead of 2"),
     "bad arguments": (first_call("torch.sin", "x"), "'sin', cannot be repeated"),
     "an unknown argument": (first_call("torch.sin", {"object": "x"}), "an argument of an unknown form"),
     "output": (entry("output", 10**6), "refers to tensor 1000000"),
