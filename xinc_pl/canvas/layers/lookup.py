@@ -124,5 +124,11 @@ class _LookUp:
         self._table = table
 
     def __call__(self, table: Tensor) -> Tensor:
-        (output,) = self._call.run(lambda tensor: table if tensor is self._table else tensor)
+        def other(tensor: Tensor) -> Tensor:
+            if tensor is self._table:
+                return table
+            # Places have the table's precision.
+            return tensor.to(table.dtype) if tensor.is_floating_point() else tensor
+
+        (output,) = self._call.run(other)
         return output
