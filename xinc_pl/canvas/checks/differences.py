@@ -1,5 +1,8 @@
 """Differences, told in one line: what does not hold, of which neuron, where, and by how much."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -17,6 +20,18 @@ def must(holds: bool, message: str) -> None:
     """Raise an ``AssertionError`` with a message of one line, unless something holds."""
     if not holds:
         raise AssertionError(" ".join(message.split()))
+
+
+@contextmanager
+def told(what: str, *passing: type[Exception]) -> Iterator[None]:
+    """Whatever is raised as an ``AssertionError`` of one line, but for ``passing``: who raises, breaks a promise."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (AssertionError, *passing)):
+            raise
+        lines = str(error).splitlines() or [""]
+        raise AssertionError(f"{what}: {type(error).__name__}: {lines[0]}") from error
 
 
 def compare(

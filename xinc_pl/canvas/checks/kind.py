@@ -6,12 +6,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from xinc_pl.canvas.backends.torch_backend import TORCH
-from xinc_pl.canvas.checks.differences import SINGLE, must
+from xinc_pl.canvas.checks.differences import SINGLE, must, told
 from xinc_pl.canvas.checks.effect import finite_differences
 from xinc_pl.canvas.checks.maps import check_formula
 from xinc_pl.canvas.checks.removal import check_removal
 from xinc_pl.canvas.checks.terms import check_described, check_oracle, check_precision, check_terms
-from xinc_pl.canvas.checks.twice import read_twice
+from xinc_pl.canvas.checks.twice import Twice, read_twice
 from xinc_pl.canvas.checks.weights import check_weights
 from xinc_pl.canvas.effect.select import effect_rules
 from xinc_pl.canvas.layers.kind import LayerKind, Operands
@@ -19,6 +19,7 @@ from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.layers.reading import KINDS
 from xinc_pl.canvas.maps.sample import sampled
 from xinc_pl.canvas.recording.image import Selection
+from xinc_pl.canvas.recording.recording import Recording
 from xinc_pl.canvas.recording.undisturbed import undisturbed
 
 Oracle = Callable[[Operands, int], Tensor]
@@ -41,7 +42,7 @@ def check_kind(
 
     Everything is looked at in the network as it is and in a copy of it in double precision:
 
-    - shapes: terms (n, \\*output), weights (n, m), pixels (P, outputs), labels that differ;
+    - shapes: terms (n, ...), weights (n, m), pixels (P, outputs), labels that differ;
     - oracle: each neuron's term is what you have written by hand, if you have;
     - weights: where a layer is linear in its weight, it loses a neuron's term with the neuron's weights;
     - order and chunks: neither matters to terms and weights;
@@ -75,24 +76,32 @@ def check_kind(
         own = both.layers(kind)
         recording = both.double.recording
         for single, double in own:
-            what, neurons = f"{name} in {single.name}", _alone(double)
-            for one, two in zip(single.uses, double.uses, strict=True):
-                check_described(what, kind, two)
-                if oracle is not None:
-                    check_oracle(what, kind, two, oracle)
-                check_weights(what, kind, two, recording, neurons)
-                check_terms(what, kind, two)
-                check_precision(what, kind, one, two, neurons)
-            check_removal(what, double, recording, neurons)
-        rules, skipped = effect_rules(both.single, TORCH)
+            with told(f"{name} in {single.name}"):
+                _check_layer(f"{name} in {single.name}", single, double, recording, oracle)
         for single, double in own:
-            what = f"{name} in {single.name}: effect"
-            rule = rules.get(single.name)
-            must(rule is not None, f"{what}: {skipped.get(single.name)}")
-            assert rule is not None
-            neurons = _alone(double)
-            plain = finite_differences(double, recording, neurons)
-            check_formula(f"{what} ({type(rule).__name__})", rule, neurons, plain, SINGLE)
+            with told(f"{name} in {single.name}: effect"):
+                _check_effect(f"{name} in {single.name}: effect", both, single, double)
+
+
+def _check_layer(what: str, single: Layer, double: Layer, recording: Recording, oracle: Oracle | None) -> None:
+    """All but the effect, of a layer as it is and in double precision."""
+    kind, neurons = double.kind, _alone(double)
+    for one, two in zip(single.uses, double.uses, strict=True):
+        check_described(what, kind, two)
+        if oracle is not None:
+            check_oracle(what, kind, two, oracle)
+        check_weights(what, kind, two, recording, neurons)
+        check_terms(what, kind, two)
+        check_precision(what, kind, one, two, neurons)
+    check_removal(what, double, recording, neurons)
+
+
+def _check_effect(what: str, both: Twice, single: Layer, double: Layer) -> None:
+    rules, skipped = effect_rules(both.single, TORCH)
+    must(single.name in rules, f"{what}: {skipped.get(single.name)}")
+    rule, neurons = rules[single.name], _alone(double)
+    plain = finite_differences(double, both.double.recording, neurons)
+    check_formula(f"{what} ({type(rule).__name__})", rule, neurons, plain, SINGLE)
 
 
 def _alone(layer: Layer) -> Tensor:

@@ -1,25 +1,26 @@
 """Everything that a contribution rule promises, checked."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from xinc_pl.canvas.backends import Backend
 from xinc_pl.canvas.backends.select import select_backend
 from xinc_pl.canvas.backends.torch_backend import TORCH
-from xinc_pl.canvas.checks.differences import MAPS, SINGLE, compare, must
+from xinc_pl.canvas.checks.differences import MAPS, SINGLE, compare, must, told
 from xinc_pl.canvas.checks.effect import finite_differences
 from xinc_pl.canvas.checks.maps import check_formula, check_groups, check_ways, signed
 from xinc_pl.canvas.checks.statistics import check_statistics
 from xinc_pl.canvas.checks.twice import read_twice
 from xinc_pl.canvas.dissect import rules_for
 from xinc_pl.canvas.effect.select import ways
+from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layers.kind import LayerKind
 from xinc_pl.canvas.layers.reading import KINDS, Reading
 from xinc_pl.canvas.maps.sample import sampled
 from xinc_pl.canvas.recording.image import Selection
+from xinc_pl.canvas.recording.recording import Recording
 from xinc_pl.canvas.recording.undisturbed import undisturbed
 from xinc_pl.canvas.rules import RULES
 from xinc_pl.canvas.rules.rule import ContributionRule, Convention
@@ -58,7 +59,8 @@ def check_rule(
     Use a small network and image: all maps of a layer are in memory at once.
 
     Args:
-        rule: The rule; for ``effect``, one of the ways in which that is computed.
+        rule: The rule; for ``effect``, one of the ways in which that is computed, which has to be right on all layers
+            of the kind that it takes.
         kind: The kind whose rule it is.
         network: A network with at least one layer of this kind; for ``paper`` and ``released`` a chain.
         inputs: What it is called with, as ``dissect`` takes it.
@@ -78,19 +80,18 @@ def check_rule(
         both.layers(kind)
         exact = {each.layer.name: each for each in _made(rule, kind, both.double, convention, TORCH, rules)}
         for backend in _backends(both.single):
-            found = list(_made(rule, kind, both.single, convention, backend, rules))
+            found = _made(rule, kind, both.single, convention, backend, rules)
             must(bool(found), f"{rule.__name__}: no layer of the network is dissected by it")
             for single in found:
                 what = f"{rule.__name__} in {single.layer.name}"
-                _check(what, single)
                 double = exact.get(single.layer.name)
                 must(double is not None, f"{what}: double precision: the layer is dissected by something else")
                 assert double is not None
-                _check_precision(what, single, double)
-                if convention == "effect":
-                    neurons = sampled(single.num_neurons, _MOST_DIFFERENCES).to(single.device)
-                    plain = finite_differences(double.layer, both.double.recording, neurons)
-                    check_formula(f"{what}: finite differences", single, neurons, plain, SINGLE)
+                with told(what):
+                    _check(what, single)
+                    _check_precision(what, single, double)
+                    if convention == "effect":
+                        _check_effect(f"{what}: finite differences", single, double, both.double.recording)
 
 
 def _made(
@@ -100,15 +101,15 @@ def _made(
     convention: Convention,
     backend: Backend,
     rules: Mapping[type[LayerKind], type[ContributionRule]],
-) -> Iterator[ContributionRule]:
+) -> list[ContributionRule]:
     """The rule on each layer that it is made for, input side first."""
-    if convention == "effect":
-        for layer in reading.layers:
-            if layer.kind is kind:
-                yield from (each for each in ways(layer, reading, backend) if isinstance(each, rule))
-        return
-    found, _ = rules_for(reading, convention, backend, rules)
-    yield from (each for each in found.values() if each.layer.kind is kind and isinstance(each, rule))
+    with told(f"{rule.__name__}: making it", DissectionError):
+        if convention == "effect":
+            own = [layer for layer in reading.layers if layer.kind is kind]
+            found: list[ContributionRule | None] = [each for layer in own for each in ways(layer, reading, backend)]
+        else:
+            found = list(rules_for(reading, convention, backend, rules)[0].values())
+        return [each for each in found if isinstance(each, rule) and each.layer.kind is kind]
 
 
 def _backends(reading: Reading) -> list[Backend]:
@@ -125,6 +126,12 @@ def _check(what: str, rule: ContributionRule) -> None:
     _check_total(what, rule)
     check_ways(what, rule, neurons)
     check_statistics(what, rule)
+
+
+def _check_effect(what: str, single: ContributionRule, double: ContributionRule, recording: Recording) -> None:
+    """Maps of the network as it is, against how it moves in double precision."""
+    neurons = sampled(single.num_neurons, _MOST_DIFFERENCES).to(single.device)
+    check_formula(what, single, neurons, finite_differences(double.layer, recording, neurons), SINGLE)
 
 
 def _check_total(what: str, rule: ContributionRule) -> None:

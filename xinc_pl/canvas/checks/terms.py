@@ -1,7 +1,6 @@
 """What a kind of layer says of one call of a layer: terms, their sums, shapes, parts and precision."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -142,5 +141,8 @@ def _check_parts(what: str, kind: LayerKind, use: Use) -> None:
         compare(f"{what}: part of {number} values", total, output, EXACT, scale=use.output.abs().max())
 
 
-def _numbers(values: Tensor) -> Any:
-    return (torch.view_as_real(values.resolve_conj()) if values.is_complex() else values).flatten()
+def _numbers(values: Tensor) -> Tensor:
+    """Real ones, in a row."""
+    if values.is_complex():
+        values = torch.view_as_real(values.resolve_conj())
+    return values.flatten()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xinc_pl.canvas.checks.differences import must
+from xinc_pl.canvas.checks.differences import must, told
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layers.kind import LayerKind
 from xinc_pl.canvas.layers.layer import Layer
@@ -59,22 +59,23 @@ def read_twice(
     output: Selection | None,
     kinds: Sequence[LayerKind],
 ) -> Twice:
-    """Read a network, and a copy of it in double precision.
+    """Read a network, and a copy of it in double precision. The first of the kinds is the one to blame.
 
     Raises:
         AssertionError: It does not run in double precision.
         DissectionError: It cannot be read.
     """
-    single = read(record(network, inputs, size=size, output=output), kinds)
+    what = type(kinds[0]).__name__
+    recording = record(network, inputs, size=size, output=output)
+    with told(f"{what}: reading the network", DissectionError):
+        single = read(recording, kinds)
     exact = copy.deepcopy(network)
     for tensor in (*exact.parameters(), *exact.buffers()):
         tensor.data = _widened(tensor.data)
     given = Inputs.of(inputs)
     wide = Inputs(*mapped(given.args, _widened), **mapped(given.kwargs, _widened))
-    try:
+    with told(f"{what}: double precision: the network does not run in it"):
         return Twice(single, read(record(exact, wide, size=size, output=output), kinds))
-    except (RuntimeError, TypeError, ValueError, DissectionError) as error:
-        raise AssertionError(f"double precision: the network does not run in it: {error}") from error
 
 
 def _widened(tensor: Tensor) -> Tensor:
