@@ -1,7 +1,10 @@
 """What holds for every callback that dissects."""
 
 from collections.abc import Callable
+from importlib import import_module
+from inspect import isabstract, signature
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
@@ -13,13 +16,24 @@ from tiny import TinyChannels, tiny_channels, tiny_clip, tiny_image, tiny_photog
 import xinc_pl.callbacks
 from xinc_pl.callbacks import XINCCallback
 
-KINDS: list[type[XINCCallback]] = [
-    kind
-    for name in xinc_pl.callbacks.__all__
-    if isinstance(kind := getattr(xinc_pl.callbacks, name), type)
-    and issubclass(kind, XINCCallback)
-    and kind is not XINCCallback
-]
+
+def shipped(kind: type[XINCCallback] = XINCCallback) -> list[type[XINCCallback]]:
+    """All analyses in the package, by name: found in its modules, so that a new one needs no mention here."""
+    for module in iter_modules(xinc_pl.callbacks.__path__, "xinc_pl.callbacks."):
+        import_module(module.name)
+    below = [each for direct in kind.__subclasses__() for each in (direct, *shipped(direct))]
+    own = {each for each in below if each.__module__.startswith("xinc_pl.callbacks.") and not isabstract(each)}
+    return sorted(own, key=lambda each: each.__name__)
+
+
+KINDS = shipped()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_each_is_public_and_in_the_readme(kind: type[XINCCallback]) -> None:
+    assert kind.__name__ in xinc_pl.callbacks.__all__
+    assert kind.__name__ in xinc_pl.__all__
+    assert f"`{kind.__name__}`" in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def train(
@@ -80,9 +94,7 @@ def check_tags(tags: list[str], callbacks: list[XINCCallback]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_help_explains_every_argument(kind: type[XINCCallback]) -> None:
-    import inspect
-
-    own = [name for name in inspect.signature(kind.__init__).parameters if name not in ("self", "kwargs")]
+    own = [name for name in signature(kind.__init__).parameters if name not in ("self", "kwargs")]
     assert kind.__doc__ is not None
     for name in own:
         assert f"        {name}: " in kind.__doc__ or f"    {name}: " in kind.__doc__, name

@@ -1,5 +1,7 @@
 """``check_kind``: shipped kinds pass it, broken ones are caught by name."""
 
+import copy
+
 import pytest
 import torch
 from breakages import NoBiasTerm, NoBorder, OneTerm, OtherChannelOfKernels, convolutional, linear, size_of
@@ -8,11 +10,12 @@ from effect_oracle import SIZE
 from test_cases import ALL
 from torch import Tensor, nn
 
-from xinc_pl.canvas import KINDS, LayerKind, Operands, check_kind, record
+from xinc_pl.canvas import KINDS, LayerKind, Operands, check_kind, check_rule, record
 from xinc_pl.canvas.layers.convolution import ConvolutionKind, output_channels
 from xinc_pl.canvas.layers.lookup import GridKind
 from xinc_pl.canvas.layers.product import ProductKind
 from xinc_pl.canvas.layers.reading import read
+from xinc_pl.canvas.rules.linear import LinearRule
 
 PRODUCT, CONVOLUTION, TABLE, GRID = KINDS
 
@@ -206,6 +209,26 @@ def test_one_neuron_of_many() -> None:
     network = nn.Sequential(nn.Linear(2, 1000), nn.Tanh(), nn.Linear(1000, 3))
     with pytest.raises(AssertionError, match=r"^OneOfMany in 2: weighted: neuron 777 at"):
         check_kind(OneOfMany(), network, torch.rand(20, 2), size=SIZE)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_networks_of_any_precision(dtype: torch.dtype) -> None:
+    network, inputs = linear()
+    check_kind(PRODUCT, network.to(dtype), inputs.to(dtype), size=SIZE)
+    check_rule(LinearRule, PRODUCT, network, inputs.to(dtype), size=SIZE)
+
+
+def test_nothing_is_left_behind() -> None:
+    network, inputs = linear()
+    network.train()
+    before = copy.deepcopy(network.state_dict())
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    check_kind(PRODUCT, network, inputs, size=SIZE)
+    check_rule(LinearRule, PRODUCT, network, inputs, size=SIZE)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert torch.equal(state, torch.get_rng_state())
+    assert (network.training, torch.get_num_threads()) == (True, threads)
+    assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_an_oracle_of_ones_own() -> None:

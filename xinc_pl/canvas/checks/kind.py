@@ -44,7 +44,8 @@ def check_kind(
 
     - shapes: terms (n, ...), weights (n, m), pixels (P, outputs), labels that differ;
     - oracle: each neuron's term is what you have written by hand, if you have;
-    - weights: where a layer is linear in its weight, it loses a neuron's term with the neuron's weights;
+    - weights: where a layer is linear in its weight, and neurons share no values of it, it loses a neuron's term with
+      the neuron's weights;
     - order and chunks: neither matters to terms and weights;
     - weighted: it is the sum of all terms with their weights;
     - sum of terms: with the bias, they are what the layer returned;

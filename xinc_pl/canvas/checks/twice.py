@@ -17,7 +17,10 @@ from xinc_pl.canvas.recording.image import Selection
 from xinc_pl.canvas.recording.nests import mapped
 from xinc_pl.canvas.recording.recording import Inputs, record
 
-_WIDER = {torch.float32: torch.float64, torch.complex64: torch.complex128}
+_WIDER = {
+    **dict.fromkeys((torch.float16, torch.bfloat16, torch.float32), torch.float64),
+    torch.complex64: torch.complex128,
+}
 
 
 @dataclass(frozen=True, eq=False)
