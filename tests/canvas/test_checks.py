@@ -197,18 +197,23 @@ def test_broken_kinds(kind: type[LayerKind]) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_one_neuron_of_many() -> None:
-    """No sample has it."""
+class OneOfMany(ProductKind):
+    def terms(self, operands: Operands, neurons: Tensor) -> Tensor:
+        terms = super().terms(operands, neurons)
+        return torch.where((neurons == 777).view(-1, *[1] * (terms.ndim - 1)), 1.1 * terms, terms)
 
-    class OneOfMany(ProductKind):
-        def terms(self, operands: Operands, neurons: Tensor) -> Tensor:
-            terms = super().terms(operands, neurons)
-            return torch.where((neurons == 777).view(-1, *[1] * (terms.ndim - 1)), 1.1 * terms, terms)
 
+class OneOfManyEverywhere(OneOfMany):
+    def weighted(self, operands: Operands, weights: Tensor) -> Tensor:
+        return LayerKind.weighted(self, operands, weights)
+
+
+@pytest.mark.parametrize("kind", [OneOfMany, OneOfManyEverywhere])
+def test_one_neuron_of_many_in_no_sample(kind: type[LayerKind]) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(2, 1000), nn.Tanh(), nn.Linear(1000, 3))
-    with pytest.raises(AssertionError, match=r"^OneOfMany in 2: weighted: neuron 777 at"):
-        check_kind(OneOfMany(), network, torch.rand(20, 2), size=SIZE)
+    with pytest.raises(AssertionError, match=rf"^{kind.__name__} in 2: weights: .*neuron 777 at"):
+        check_kind(kind(), network, torch.rand(20, 2), size=SIZE)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

@@ -10,7 +10,7 @@ from xinc_pl.canvas.checks.differences import SINGLE, must, told
 from xinc_pl.canvas.checks.effect import finite_differences
 from xinc_pl.canvas.checks.maps import check_formula
 from xinc_pl.canvas.checks.removal import check_removal
-from xinc_pl.canvas.checks.terms import check_described, check_oracle, check_precision, check_terms
+from xinc_pl.canvas.checks.terms import all_neurons, check_described, check_oracle, check_precision, check_terms
 from xinc_pl.canvas.checks.twice import Twice, read_twice
 from xinc_pl.canvas.checks.weights import check_weights
 from xinc_pl.canvas.effect.select import effect_rules
@@ -92,7 +92,11 @@ def _check_layer(what: str, single: Layer, double: Layer, recording: Recording, 
         if oracle is not None:
             check_oracle(what, kind, two, oracle)
         check_weights(what, kind, two, recording, neurons)
-        check_terms(what, kind, two)
+        try:
+            check_terms(what, kind, two)
+        except AssertionError:  # perhaps a neuron that was not in the sample is to blame, which is worth telling
+            check_weights(what, kind, two, recording, all_neurons(kind, two))
+            raise
         check_precision(what, kind, one, two, neurons)
     check_removal(what, double, recording, neurons)
 
