@@ -146,6 +146,19 @@ class ManyZeros(ProductKind):
         return super().zero_inputs(operands)[:-1]
 
 
+class AllZeros(ProductKind):
+    def zero_inputs(self, operands: Operands) -> Tensor:
+        return torch.ones_like(super().zero_inputs(operands))
+
+
+class ShiftedChannels(ProductKind):
+    """Each a pixel further than the one before."""
+
+    def pixels(self, operands: Operands, output: Tensor) -> Tensor:
+        columns = super().pixels(operands, output).unbind(1)
+        return torch.stack([column.roll(place) for place, column in enumerate(columns)], 1)
+
+
 class WrongShape(ProductKind):
     def terms(self, operands: Operands, neurons: Tensor) -> Tensor:
         return super().terms(operands, neurons)[..., 0]
@@ -177,6 +190,8 @@ KINDS_AND_WHAT: dict[type[LayerKind], str] = {
     OtherPixels: "reading the network: RuntimeError",
     TurnedPixels: "pixels are not the output's values: at",
     Fails: "IndexError: no such neuron",
+    AllZeros: "zero_inputs: neuron 0 adds something",
+    ShiftedChannels: "pixels do not follow channel_axis",
     ManyZeros: "zero_inputs",
     WrongShape: "terms: the shape is",
     OtherChannelsOfGrid: "weights: .*neuron 0",

@@ -42,7 +42,9 @@ def check_kind(
 
     Everything is looked at in the network as it is and in a copy of it in double precision:
 
-    - shapes: terms (n, ...), weights (n, m), pixels (P, outputs), labels that differ;
+    - terms (n, ...) and weights (n, m) have their shapes, and no two neurons a label;
+    - pixels (P, outputs) are the output's values, channel by channel;
+    - zero inputs: no neuron that adds something has none;
     - oracle: each neuron's term is what you have written by hand, if you have;
     - weights: where a layer is linear in its weight, and neurons share no values of it, it loses a neuron's term with
       the neuron's weights;

@@ -53,8 +53,8 @@ def _check(what: str, made: LayerStatistics, values: Tensor, masks: Tensor, zero
 
 
 def _compare_flags(what: str, made: Tensor, meant: Tensor, neurons: Tensor) -> None:
-    wrong = neurons[made != meant].tolist()
-    must(not wrong, f"{what}: neuron {wrong[0] if wrong else None} is told to have what it has not, or the reverse")
+    for neuron in neurons[made != meant].tolist():
+        raise AssertionError(f"{what}: neuron {neuron} is said to have what it has not, or the reverse")
 
 
 def _compare_counts(

@@ -1,6 +1,7 @@
 """What a kind of layer says of one call of a layer: terms, their sums, shapes, parts and precision."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -25,22 +26,50 @@ def check_described(what: str, kind: LayerKind, use: Use) -> None:
     )
     shape = tuple(kind.neuron_weights(operands, some).shape)
     must(len(shape) == 2 and shape[0] == len(some), f"{what}: neuron_weights: the shape is {shape}, for {len(some)}")
-    zero = kind.zero_inputs(operands)
-    must(
-        zero.dtype == torch.bool and tuple(zero.shape) == (len(neurons),),
-        f"{what}: zero_inputs: {zero.dtype} of shape {tuple(zero.shape)}, for {len(neurons)} neurons",
-    )
+    _check_pixels(what, kind, use)
+    _check_zero_inputs(what, kind, use)
+    labels: dict[str, int] = {}
+    for neuron in neurons.tolist():
+        label = kind.label(operands, neuron)
+        must(label not in labels, f"{what}: label: neurons {labels.get(label)} and {neuron} are both {label!r}")
+        labels[label] = neuron
+
+
+def _check_pixels(what: str, kind: LayerKind, use: Use) -> None:
+    """All values of the output, each channel's in a column, the same pixel's in a row."""
+    operands, output = use.operands, use.output
     axis = kind.channel_axis(operands, output)
     must(0 <= axis < output.ndim, f"{what}: channel_axis is {axis}, of an output with {output.ndim} axes")
     numbers = torch.arange(output.numel(), device=output.device).view(output.shape)
     pixels = kind.pixels(operands, numbers)
     must(pixels.ndim == 2, f"{what}: pixels: the shape is {tuple(pixels.shape)}; it has to be (pixels, outputs)")
     compare(f"{what}: pixels are not the output's values", pixels.flatten().sort().values, numbers.flatten(), 0)
-    labels: dict[str, int] = {}
-    for neuron in neurons.tolist():
-        label = kind.label(operands, neuron)
-        must(label not in labels, f"{what}: label: neurons {labels.get(label)} and {neuron} are both {label!r}")
-        labels[label] = neuron
+    if pixels.shape[1] == output.shape[axis]:  # a product may have several axes of outputs
+        apart = torch.arange(output.shape[axis], device=output.device) * numbers.stride(axis)
+        steps = pixels - pixels[:, :1]
+        compare(f"{what}: pixels do not follow channel_axis", steps, apart.expand(steps.shape), 0)
+
+
+def _check_zero_inputs(what: str, kind: LayerKind, use: Use) -> None:
+    """A neuron that adds something has an input, where zeros would have given nothing."""
+    operands = use.operands
+    zero, neurons = kind.zero_inputs(operands), all_neurons(kind, use)
+    must(
+        zero.dtype == torch.bool and tuple(zero.shape) == (len(neurons),),
+        f"{what}: zero_inputs: {zero.dtype} of shape {tuple(zero.shape)}, for {len(neurons)} neurons",
+    )
+    told = neurons[zero]
+    if not len(told):
+        return
+    adds = torch.cat([(kind.terms(operands, part) != 0).flatten(1).any(1) for part in told.split(64)])
+    if not kind.is_looked_up:
+        nothing = replace(operands, input=torch.zeros_like(operands.input))
+        at_zero = torch.cat([(kind.terms(nothing, part) != 0).flatten(1).any(1) for part in told.split(64)])
+        adds &= ~at_zero
+    wrong = told[adds].tolist()
+    must(
+        not wrong, f"{what}: zero_inputs: neuron {wrong[0] if wrong else None} adds something, so its input is not zero"
+    )
 
 
 def check_oracle(what: str, kind: LayerKind, use: Use, oracle: Callable[[Operands, int], Tensor]) -> None:
