@@ -110,6 +110,7 @@ ROOMS = (
     {"layer_canvas"},
     {"canvas", "video"},
     {"dissect"},
+    {"checks"},
     {"__init__"},
 )
 """The rooms of the core: each may import those before it, none beside it."""

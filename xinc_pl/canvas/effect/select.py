@@ -40,17 +40,23 @@ def effect_rules(reading: Reading, backend: Backend) -> tuple[Mapping[str, Effec
 
 def _rule(layer: Layer, reading: Reading, by_pixel: ByPixel, backend: Backend) -> EffectRule:
     """The quickest that is right."""
+    quick, always = ways(layer, reading, by_pixel, backend)
+    if quick is not None and maps_error(quick) <= MAX_ERROR:
+        return quick
+    always.derivative(always.all_neurons()[:1])  # says now if there is none
+    return always
+
+
+def ways(layer: Layer, reading: Reading, by_pixel: ByPixel, backend: Backend) -> tuple[EffectRule | None, EffectRule]:
+    """A quick way to a layer's effect, if there is one, and the way that there always is."""
     quick = None if reading.chain is None else _in_chain(layer, reading.chain, by_pixel)
     if quick is None and isinstance(layer.kind, ProductKind):
-        quick = _by_pixel(layer, (), Placement(reading.recording.size, None, layer.weight), by_pixel)
-    if quick is not None:
-        quick.backend = backend
-        if maps_error(quick) <= MAX_ERROR:
-            return quick
-    rule = AnyEffect(layer, by_pixel)
-    rule.backend = backend
-    rule.derivative(rule.all_neurons()[:1])  # says now if there is none
-    return rule
+        quick = _by_pixel(layer, (), Placement(by_pixel.recording.size, None, layer.weight), by_pixel)
+    always = AnyEffect(layer, by_pixel)
+    for rule in (quick, always):
+        if rule is not None:
+            rule.backend = backend
+    return quick, always
 
 
 def _in_chain(layer: Layer, chain: Chain, by_pixel: ByPixel) -> EffectRule | None:

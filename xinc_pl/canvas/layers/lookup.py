@@ -128,5 +128,11 @@ class _LookUp:
         return _LookUp(self._call.with_tensors(change), change(self._table))
 
     def __call__(self, table: Tensor) -> Tensor:
-        (output,) = self._call.run(lambda tensor: table if tensor is self._table else tensor)
+        def other(tensor: Tensor) -> Tensor:
+            if tensor is self._table:
+                return table
+            # Places have the table's precision.
+            return tensor.to(table.dtype) if tensor.is_floating_point() else tensor
+
+        (output,) = self._call.run(other)
         return output

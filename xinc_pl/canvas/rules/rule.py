@@ -34,7 +34,7 @@ class Plain(NamedTuple):
 
 
 class ContributionRule(ABC):
-    """Contribution maps of one layer's neurons.
+    """Contribution maps of one layer's neurons. ``check_rule`` checks all that is said here.
 
     Args:
         layer: The layer as it was recorded.
