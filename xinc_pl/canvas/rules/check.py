@@ -13,9 +13,9 @@ MAX_ERROR = 1e-4
 """What the self-check allows, relative, in float32."""
 
 _NUM_SAMPLED = 16
-_MOST_TERMS = 1 << 22
+_MOST_TERMS = 1 << 21
 """Values of all neurons' terms up to which they are all added up one by one."""
-_MOST_OUTPUTS = 1 << 22
+_MOST_OUTPUTS = 1 << 20
 """Values of a layer's output up to which the sum of all terms is looked at everywhere."""
 _MOST_MAPS = 1 << 16
 """Values of all neurons' maps up to which they are all made and added up."""
@@ -32,7 +32,9 @@ def terms_error(layer: Layer) -> float:
     if layer.received is None:
         return error
     replayed = layer.replay(layer.output)
-    return max(error, _relative(_largest(replayed - layer.received), _largest(layer.received)))
+    if torch.equal(replayed, layer.received):
+        return error
+    return max(error, _relative((replayed - layer.received).abs().max(), layer.received.abs().max()))
 
 
 def _terms_error(layer: Layer, use: Use) -> float:
@@ -106,12 +108,6 @@ def _total_error(rule: ContributionRule) -> float:
         return error
     by_output = rule.per_output(rule.all_neurons()).double()
     return max(error, _relative((by_output.sum(0) - total).abs().max(), by_output.abs().sum(0).max()))
-
-
-def _largest(values: Tensor) -> Tensor:
-    """The largest absolute value, without a copy of what may be large."""
-    largest: Tensor = torch.linalg.vector_norm(values, float("inf"))
-    return largest
 
 
 def _relative(error: Tensor, scale: Tensor) -> float:
