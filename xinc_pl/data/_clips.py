@@ -80,6 +80,15 @@ def read_video_file(file: Path, wanted: slice) -> Iterator[Picture]:
         raise ValueError(f"{file} cannot be read as a video: {error}") from error
 
 
+def count_frames(file: Path) -> int:
+    """How many frames a video file has. They are decoded: what a file says of itself is not always so.
+
+    Raises:
+        ValueError: PyAV is not installed, or the file cannot be read.
+    """
+    return sum(1 for _ in read_video_file(file, slice(None)))
+
+
 def _numbers(wanted: slice) -> Iterator[int]:
     number: int = wanted.start or 0
     while wanted.stop is None or number < wanted.stop:
