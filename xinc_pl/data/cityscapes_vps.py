@@ -17,9 +17,7 @@ LABELLED = (4, 9, 14, 19, 24, 29)
 """Which frames of a video have masks, from 0."""
 
 _DIVISOR = 1000
-_NAME = re.compile(
-    r"(?P<video>\d{4})_(?P<frame>\d{4})_(?P<city>[^_]+)_(?P<sequence>\d+)_(?P<number>\d+)_[a-zA-Z_]+\.png"
-)
+_NAME = re.compile(r"\d{4}_(?P<frame>\d{4})_(?P<city>[^_]+)_(?P<sequence>\d+)_(?P<number>\d+)_[a-zA-Z_]+\.png")
 
 
 class CityscapesVPS(PanopticDataModule):

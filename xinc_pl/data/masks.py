@@ -204,6 +204,7 @@ def _unnamed(void: Collection[int], divisor: int | None, label: int) -> Category
 
 
 def listed(labels: Collection[int]) -> str:
+    """The smallest labels, for messages."""
     some = sorted(labels)[:_NUM_LISTED]
     return ", ".join(map(str, some)) + (f" and {len(labels) - len(some)} more" if len(labels) > len(some) else "")
 

@@ -107,20 +107,27 @@ class VIPSeg(PanopticDataModule):
         categories: Mapping[int, Category],
         file: Path,
     ) -> PanopticFrame:
-        picture = inside(self.root / "images", f"{video}/{image.removeprefix(f'{video}/')}", file)
+        picture = _inside_video(self.root / "images", video, image, file)
         picture = picture if picture.is_file() else picture.with_suffix(".jpg")
         if annotation is None:
             return PanopticFrame(picture, None, lambda label: None)
-        name = entry(annotation, "file_name", str, file)
-        mask = inside(self.root / self.masks, f"{video}/{name.removeprefix(f'{video}/')}", file)
+        mask = _inside_video(self.root / self.masks, video, entry(annotation, "file_name", str, file), file)
         meaning: Meaning = partial(_category_of, categories)
         if self.masks == "panomasksRGB":
             meaning = segments_of(annotation, categories, file).get
         return PanopticFrame(picture, mask, meaning)
 
 
+def _inside_video(folder: Path, video: str, name: str, source: Path) -> Path:
+    """A video's file, whether its name has the video's in front or not."""
+    return inside(folder, f"{video}/{name.removeprefix(f'{video}/')}", source)
+
+
 def _category_of(categories: Mapping[int, Category], label: int) -> Category | None:
-    """What a label of ``panomasks`` is: its category's number plus one, of things times 100 plus the object's number."""
+    """What a label of ``panomasks`` is.
+
+    Stuff has its category's number plus one; things have that times 100, plus the object's number.
+    """
     is_thing = label >= _FIRST_THING
     category = categories.get((label // _DIVISOR if is_thing else label) - 1)
     return category and Category(category.name, category.is_thing and is_thing)
