@@ -36,6 +36,18 @@ class Shown:
     size: Size
     pixel_aspect: float = 1.0
 
+    def check_follows(self, before: "Shown") -> None:
+        """Insist on the size of the frame before.
+
+        Raises:
+            ValueError: It is another.
+        """
+        if self.size != before.size:
+            raise ValueError(
+                f"{self.name} is {self.size[0]}x{self.size[1]}, but the frames before it are {before.size[0]}x"
+                f"{before.size[1]}; all frames of a video must have one size"
+            )
+
     def check(self, labels: Tensor, file: Path) -> None:
         """Insist that labels (..., H, W) from a file are those of this frame.
 

@@ -98,7 +98,7 @@ class PanopticDataModule(FramesDataModule):
             )
         left_out: set[int] = set()
         if self.frame is not None:
-            target, instances = self._read(found[self.frame], left_out, None)
+            target, instances, _ = self._read(found[self.frame], left_out, None)
             size = (target.shape[-2], target.shape[-1])
             frames = [Frame(0, pixel_coordinates(size), size, target, instances, name=found[self.frame].image.stem)]
         else:
@@ -111,28 +111,27 @@ class PanopticDataModule(FramesDataModule):
         # A frame's time is its place among all frames of the video, labelled or not.
         times = frame_time(torch.arange(len(found)), len(found))
         frames: list[Frame] = []
+        before: Shown | None = None
         for index, each in enumerate(found):
-            target, instances = self._read(each, left_out, frames)
+            target, instances, before = self._read(each, left_out, before)
             size = (target.shape[-2], target.shape[-1])
             name = f"{each.image.stem} ({index})"
             frames.append(Frame(index, times[index : index + 1], size, target, instances, name=name))
         return frames
 
     def _read(
-        self, found: PanopticFrame, left_out: set[int], before: Sequence[Frame] | None
-    ) -> tuple[Tensor, tuple[Instance, ...]]:
-        """One frame at its size, and its instances; notes labels that stand for nothing."""
+        self, found: PanopticFrame, left_out: set[int], before: Shown | None
+    ) -> tuple[Tensor, tuple[Instance, ...], Shown]:
+        """One frame at its size, its instances, and how it was shown; notes labels that stand for nothing."""
         if not found.image.is_file():
             raise ValueError(f"{type(self).__name__}: there is no frame {str(found.image)!r}")
         image = read_image(found.image)
         shown = Shown(str(found.image), (image.shape[-2], image.shape[-1]))
-        target = self.fitting.apply(image, "" if before else str(found.image))
-        if before and tuple(target.shape[-2:]) != before[0].size:
-            raise ValueError(
-                f"{found.image} is {shown.size[0]}x{shown.size[1]}, another size than the frames before it"
-            )
+        if before is not None:
+            shown.check_follows(before)
+        target = self.fitting.apply(image, "" if before else shown.name)
         if found.mask is None:
-            return target, ()
+            return target, (), shown
         if not found.mask.is_file():
             raise ValueError(f"{type(self).__name__}: there is no mask {str(found.mask)!r}")
         labels = read_labels(found.mask, self._wanted)
@@ -140,7 +139,7 @@ class PanopticDataModule(FramesDataModule):
         labels = self.fitting.apply_to_labels(labels)
         instances = instances_of(labels, found.meaning)
         left_out |= set(labels.unique().tolist()) - {each.id for each in instances} - _VOID
-        return target, instances
+        return target, instances, shown
 
 
 _VOID = {0, 255}

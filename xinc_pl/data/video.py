@@ -134,11 +134,8 @@ class Video(FramesDataModule):
         before: Shown | None = None
         for picture in read_clip(self.path, slice(self.first_frame, stop, self.every_n_frames)):
             frame = Shown(picture.name, (picture.image.shape[-2], picture.image.shape[-1]), picture.pixel_aspect)
-            if before is not None and frame.size != before.size:
-                raise ValueError(
-                    f"{frame.name} is {frame.size[0]}x{frame.size[1]}, but the frames before it are "
-                    f"{before.size[0]}x{before.size[1]}; all frames of a video must have one size"
-                )
+            if before is not None:
+                frame.check_follows(before)
             yield self.fitting.apply(picture.image, str(self.path) if before is None else "", picture.pixel_aspect)
             shown[number] = before = frame
             number += self.every_n_frames
