@@ -107,8 +107,9 @@ _MAX_SIDE = 100_000
 
 def _points(shape: Mapping[str, Any], file: Path) -> _Points:
     """Corners (n, 2): x and y, from the upper left corner of the frame."""
+    given = entry(shape, "points", list, file)
     try:
-        points = np.array(entry(shape, "points", list, file), dtype=np.float64)
+        points = np.array(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{file}: points of {shape.get('label')!r} are not pairs of numbers") from error
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
