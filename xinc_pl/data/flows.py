@@ -66,7 +66,7 @@ class Flows:
             if file is None:
                 continue
             flow = read_flow(file)
-            frame.check(flow, file)
+            frame.check(flow.shape, file)
             flow = onto_next(flow) if self.direction == "to_next" else flow
             flow = -flow if self.direction == "to_previous" else flow
             down, right = fitting.scale(*frame.size, frame.pixel_aspect)

@@ -48,13 +48,13 @@ class Shown:
                 f"{before.size[1]}; all frames of a video must have one size"
             )
 
-    def check(self, labels: Tensor, file: Path) -> None:
-        """Insist that labels (..., H, W) from a file are those of this frame.
+    def check(self, size: Sequence[int], file: Path) -> None:
+        """Insist that what a file holds, of a shape (..., H, W), is of this frame's size.
 
         Raises:
-            ValueError: Their size is another.
+            ValueError: It is of another.
         """
-        height, width = labels.shape[-2:]
+        height, width = size[-2:]
         if (height, width) != self.size:
             raise ValueError(
                 f"{file} is {height}x{width}, and its frame {self.name} is {self.size[0]}x{self.size[1]}; they must "
@@ -123,9 +123,7 @@ class Masks:
         source: _Source = _Outlines(clip, known) if outlined else _Pictures(known, self)
         labels = {}
         for number, file in files.items():
-            read = source.read(file)
-            shown[number].check(read, file)
-            labels[number] = fitting.apply_to_labels(read, shown[number].pixel_aspect)
+            labels[number] = fitting.apply_to_labels(source.read(file, shown[number]), shown[number].pixel_aspect)
         occurring = {label for each in labels.values() for label in each.unique().tolist()}
         found = {
             number: instances_of(each, source.meaning(files[number], occurring)) for number, each in labels.items()
@@ -159,8 +157,8 @@ def masks_of(path: str | None, categories: str | None, label_divisor: int | None
 class _Source(Protocol):
     """Labels, and what they stand for."""
 
-    def read(self, file: Path) -> Tensor:
-        """Labels of a frame: int64 (H, W)."""
+    def read(self, file: Path, shown: Shown) -> Tensor:
+        """Labels of a frame: int64 (H, W), of its size."""
 
     def meaning(self, file: Path, occurring: Collection[int]) -> Meaning:
         """What the labels of a frame stand for, if these labels occur in the clip."""
@@ -175,7 +173,8 @@ class _Outlines:
         names = {} if known is None else known.by_name
         self._meaning = {number: names.get(label, Category(label)) for (label, _), number in self._ids.items()}
 
-    def read(self, file: Path) -> Tensor:
+    def read(self, file: Path, shown: Shown) -> Tensor:
+        shown.check(self._drawings[file].size, file)
         return paint(self._drawings[file], self._ids)
 
     def meaning(self, file: Path, occurring: Collection[int]) -> Meaning:
@@ -190,8 +189,11 @@ class _Pictures:
         self._known = known
         self._masks = masks
 
-    def read(self, file: Path) -> Tensor:
-        return read_labels(file, "colours" if self._known is not None and self._known.segments is not None else "any")
+    def read(self, file: Path, shown: Shown) -> Tensor:
+        has_ids = self._known is not None and self._known.segments is not None
+        labels = read_labels(file, "colours" if has_ids else "any")
+        shown.check(labels.shape, file)
+        return labels
 
     def meaning(self, file: Path, occurring: Collection[int]) -> Meaning:
         if self._known is not None and self._known.segments is not None:

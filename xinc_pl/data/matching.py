@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def matched(
-    frames: Sequence[str], files: Sequence[Path], what: str, source: Path, free: Collection[int] = ()
+    frames: Sequence[str], files: Sequence[Path], what: str, source: Path, free: Collection[int] = (), remedy: str = ""
 ) -> list[Path | None]:
     """The file of each frame: that of the frame's name, or, where no file has any frame's name, the next in order.
 
@@ -15,6 +15,7 @@ def matched(
         what: What they are, such as ``masks``, for messages.
         source: Where the files lie.
         free: Numbers of the frames that need have none.
+        remedy: What to do about frames that have none, for the message.
 
     Raises:
         ValueError: A frame has no file, or a file no frame.
@@ -32,7 +33,8 @@ def matched(
     found = [by_name.get(name) for name in frames]
     if missing := [name for number, name in enumerate(frames) if found[number] is None and number not in free]:
         raise ValueError(
-            f"{len(missing)} of the {len(frames)} frames have no {what} in {source}, such as {missing[0]!r}"
+            f"{len(missing)} of the {len(frames)} frames have no {what} in {source}, such as "
+            f"{missing[0]!r}{'; ' * bool(remedy)}{remedy}"
         )
     return found
 

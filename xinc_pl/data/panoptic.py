@@ -135,7 +135,7 @@ class PanopticDataModule(FramesDataModule):
         if not found.mask.is_file():
             raise ValueError(f"{type(self).__name__}: there is no mask {str(found.mask)!r}")
         labels = read_labels(found.mask, self._wanted)
-        shown.check(labels, found.mask)
+        shown.check(labels.shape, found.mask)
         labels = self.fitting.apply_to_labels(labels)
         instances = instances_of(labels, found.meaning)
         left_out |= set(labels.unique().tolist()) - {each.id for each in instances} - _VOID

@@ -119,7 +119,8 @@ class Video(FramesDataModule):
         names = frame_names(self.path)
         if self.masks is not None:
             free = () if self.all_labelled else range(len(names))
-            files = matched(names, self.masks.files(self.path), "masks", self.masks.path, free)
+            remedy = "if only some have them, set all_labelled to false"
+            files = matched(names, self.masks.files(self.path), "masks", self.masks.path, free, remedy)
             instances = self.masks.read(files, shown, self.fitting)
         if self.flow is not None:
             files = matched(names, self.flow.files(), "files of flow", self.flow.path, self.flow.without(len(names)))

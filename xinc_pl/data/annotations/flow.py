@@ -34,7 +34,7 @@ def read_flow(file: Path) -> Tensor:
         raise ValueError(f"{file} is no flow; it is read from {', '.join(FLOW_SUFFIXES)}")
     try:
         flow = reader(file)
-    except (OSError, ValueError, EOFError, struct.error) as error:
+    except (OSError, ValueError, EOFError, MemoryError, struct.error) as error:
         raise ValueError(f"{file} cannot be read as a flow: {' '.join(str(error).split())}") from error
     flow = np.where(np.isfinite(flow).all(0) & (np.abs(flow) < _UNKNOWN).all(0), flow, 0)
     return torch.from_numpy(np.ascontiguousarray(flow, dtype=np.float32))
