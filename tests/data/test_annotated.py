@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from datasets import colour_of, save_colours, save_frame, save_numbers
+from datasets import save_colours, save_frame, save_numbers
 from PIL import Image as Picture
 
-from xinc_pl import Frame, Image, Video
+from xinc_pl import Collage, Frame, Image, Video
 from xinc_pl.frames import pixel_coordinates
 
 SIZE = (8, 12)
@@ -380,5 +380,42 @@ def test_outlines_of_an_image(frames: Path, tmp_path: Path) -> None:
         _ = Image("chelsea", masks=str(tmp_path / "x.json")).frames
 
 
-def test_colours_are_told_apart() -> None:
-    assert colour_of(70000) == (112, 17, 1)
+def test_outlines_of_another_size_are_refused_before_they_are_drawn(frames: Path, tmp_path: Path) -> None:
+    content = {"shapes": [], "imageHeight": 100_000, "imageWidth": 100_000}  # 80 GB of labels
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"x.json is 100000x100000, and its frame .* is 8x12"):
+        _ = Image(str(frames / "00000.png"), SIZE, masks=str(tmp_path / "x.json")).frames
+
+
+def test_the_default_clip_comes_back_from_files(tmp_path: Path) -> None:
+    clip = Collage((32, 64), num_frames=4).frames
+    names = {}
+    for frame in clip:
+        assert frame.target is not None
+        pixels = (frame.target.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+        (tmp_path / "frames").mkdir(exist_ok=True)
+        Picture.fromarray(pixels).save(tmp_path / f"frames/{frame.index}.png")
+        labels = np.zeros((32, 64), dtype=np.int64)
+        for each in frame.instances:
+            labels[each.mask.numpy()] = each.id + 1
+            names[str(each.id + 1)] = {"name": each.category, "isthing": each.is_thing}
+        save_palette(tmp_path / f"masks/{frame.index}.png", labels)
+        if frame.flow is not None:
+            (tmp_path / "flow").mkdir(exist_ok=True)
+            np.save(tmp_path / f"flow/{frame.index}.npy", frame.flow.numpy())
+    (tmp_path / "names.json").write_text(json.dumps(names))
+    options = {"categories": str(tmp_path / "names.json"), "flow": str(tmp_path / "flow")}
+    back = Video(
+        str(tmp_path / "frames"), (32, 64), 4, masks=str(tmp_path / "masks"), flow_direction="from_previous", **options
+    ).frames
+    for before, after in zip(clip, back, strict=True):
+        assert torch.equal(before.inputs, after.inputs)
+        assert torch.allclose(before.target, after.target, atol=1 / 500)
+        assert (after.flow is None) == (before.flow is None)
+        assert before.flow is None or torch.equal(before.flow, after.flow)
+        assert len(before.instances) == len(after.instances) > 3
+        masks = {each.id: each for each in after.instances}
+        for each in before.instances:
+            other = masks[each.id + 1]
+            assert (each.category, each.is_thing) == (other.category, other.is_thing)
+            assert torch.equal(each.mask, other.mask)
