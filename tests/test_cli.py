@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from datasets import needs_clips, write_cityscapes_vps, write_vipseg
 from PIL import Image
+from tiny_datasets import needs_clips, write_cityscapes_vps, write_vipseg
 
 from xinc_pl.cli import bundled_configs, main
 

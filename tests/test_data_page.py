@@ -10,8 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import SIZE, needs_clips, room, save_colours, save_frame, save_numbers, write_cityscapes_vps, write_vipseg
 from PIL import Image
+from tiny_datasets import (
+    SIZE,
+    needs_clips,
+    room,
+    save_colours,
+    save_frame,
+    save_numbers,
+    write_cityscapes_vps,
+    write_vipseg,
+)
 
 from xinc_pl import Frame, Video
 from xinc_pl.cli import main

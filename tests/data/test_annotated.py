@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from datasets import save_colours, save_frame, save_numbers
 from PIL import Image as Picture
+from tiny_datasets import save_colours, save_frame, save_numbers
 
 from xinc_pl import Collage, Frame, Image, Video
 from xinc_pl.frames import pixel_coordinates

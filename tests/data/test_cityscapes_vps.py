@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from datasets import COLOURS, SIZE, change_json, save_frame, save_numbers, street, write_cityscapes_vps
 from PIL import Image
+from tiny_datasets import COLOURS, SIZE, change_json, save_frame, save_numbers, street, write_cityscapes_vps
 
 from xinc_pl import FFN, CityscapesVPS, Frame, ImageINR
 from xinc_pl.frames import pixel_coordinates

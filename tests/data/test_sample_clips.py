@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from datasets import needs_clips
 from PIL import Image
+from tiny_datasets import needs_clips
 
 from xinc_pl import Clips
 from xinc_pl.data.sample_clips import SAMPLE_CLIPS, sample_clip

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from datasets import SIZE, change_json, room, save_numbers, write_vipseg
+from tiny_datasets import SIZE, change_json, room, save_numbers, write_vipseg
 
 from xinc_pl import VIPSeg
 

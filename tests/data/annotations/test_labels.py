@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from datasets import colour_of
 from PIL import Image
 from pngs import write_png, write_rgb48
+from tiny_datasets import colour_of
 
 from xinc_pl.data.annotations.labels import MAX_LABELS, read_labels
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import write_cityscapes_vps, write_vipseg
+from tiny_datasets import write_cityscapes_vps, write_vipseg
 
 from xinc_pl import CityscapesVPS, VIPSeg
 from xinc_pl.data.annotations.categories import read_categories
