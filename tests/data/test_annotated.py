@@ -113,6 +113,8 @@ def test_some_frames_may_have_none(frames: Path, masks: Path) -> None:
         _ = video(frames, masks).frames
     found = video(frames, masks, all_labelled=False).frames
     assert [len(frame.instances) for frame in found] == [2, 0, 2, 2, 2]
+    with pytest.raises(ValueError, match=r"Video: none of the frames that are taken has masks in .*masks"):
+        _ = video(frames, masks, all_labelled=False, num_frames=1, first_frame=1).frames
     assert_marks(found[2], labels_of(2), 1, 2)
 
 

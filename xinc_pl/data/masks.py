@@ -119,6 +119,8 @@ class Masks:
         """
         known = read_categories(self.categories) if self.categories else None
         files = {number: file for number in shown if (file := clip[number]) is not None}
+        if not files:
+            raise ValueError(f"{self.owner}: none of the frames that are taken has masks in {self.path}")
         outlined = any(file.suffix.lower() == ".json" for file in files.values())
         source: _Source = _Outlines(clip, known) if outlined else _Pictures(known, self)
         labels = {}

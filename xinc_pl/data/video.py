@@ -137,6 +137,7 @@ class Video(FramesDataModule):
             frame = Shown(picture.name, (picture.image.shape[-2], picture.image.shape[-1]), picture.pixel_aspect)
             if before is not None:
                 frame.check_follows(before)
-            yield self.fitting.apply(picture.image, str(self.path) if before is None else "", picture.pixel_aspect)
+            name = str(self.path) if before is None else ""
             shown[number] = before = frame
             number += self.every_n_frames
+            yield self.fitting.apply(picture.image, name, picture.pixel_aspect)
