@@ -22,6 +22,7 @@ COCO = [{"id": 1, "name": "car", "isthing": 1}, {"id": 2, "name": "sky", "isthin
         ("x.yaml", "- {id: 1, name: car}\n- {id: 2, name: sky, isthing: false}\n"),
         ("x.yaml", "categories:\n- {id: 1, name: car}\n- {id: 2, name: sky, isthing: 0}\n"),
         ("x.json", json.dumps({"categories": COCO, "info": {}})),
+        ("x.json", json.dumps(COCO)),
     ],
 )
 def test_mappings_and_lists(tmp_path: Path, name: str, text: str) -> None:
@@ -59,7 +60,8 @@ def test_panoptic_annotations(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[1]", "it holds a list, not an object"),
+        ("[1]", "'categories' holds '1' where a JSON object is wanted"),
+        ("3", "has no categories; write lines such as '1: car'"),
         ("{", "is no JSON"),
         ("[" * 100_000, "is no JSON"),
         ("{}", "has no categories; write lines such as '1: car'"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xinc_pl.data.annotations.instances import Category
-from xinc_pl.data.annotations.json_files import entries, entry, read_json
+from xinc_pl.data.annotations.json_files import entries, entry, read_any_json
 from xinc_pl.plain_yaml import PlainYAMLError, read_plain_yaml
 
 
@@ -36,29 +36,30 @@ def read_categories(file: Path) -> Categories:
     Raises:
         ValueError: It cannot be read, or is none of these.
     """
-    if not file.is_file():
-        raise ValueError(f"there is no file of categories {str(file)!r}")
-    if file.suffix.lower() == ".json":
-        content: Any = read_json(file)
-    else:
-        try:
-            content = read_plain_yaml(file)
-        except PlainYAMLError as error:
-            raise ValueError(f"{file} cannot be read as categories: {error}") from error
+    content = _content(file)
     if isinstance(content, Mapping) and "annotations" in content:
         return Categories(segments=panoptic_segments(content, file))
     if isinstance(content, Mapping) and "categories" in content:
         content = content["categories"]
-    by_label = (
-        category_list({"categories": content}, file)
-        if isinstance(content, list)
-        else {_label(key, file): _category(value, file) for key, value in dict(content or {}).items()}
-        if isinstance(content, Mapping)
-        else {}
-    )
+    by_label: dict[int, Category] = {}
+    if isinstance(content, list):
+        by_label = category_list({"categories": content}, file)
+    elif isinstance(content, Mapping):
+        by_label = {_label(key, file): _category(value, file) for key, value in content.items()}
     if not by_label:
         raise ValueError(f"{file} has no categories; write lines such as '1: car'")
     return Categories(by_label, {each.name: each for each in by_label.values()})
+
+
+def _content(file: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+    if not file.is_file():
+        raise ValueError(f"there is no file of categories {str(file)!r}")
+    if file.suffix.lower() == ".json":
+        return read_any_json(file)
+    try:
+        return read_plain_yaml(file)
+    except PlainYAMLError as error:
+        raise ValueError(f"{file} cannot be read as categories: {error}") from error
 
 
 def category_list(holder: object, source: Path) -> dict[int, Category]:

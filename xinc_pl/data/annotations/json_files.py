@@ -16,15 +16,24 @@ def read_json(file: Path) -> dict[str, Any]:
     Raises:
         ValueError: It cannot be read, or holds something else.
     """
+    content = read_any_json(file)
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} is no JSON of annotations: it holds a {type(content).__name__}, not an object")
+    return content
+
+
+def read_any_json(file: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Read a JSON file.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
     try:
-        content = json.loads(file.read_bytes())
+        return json.loads(file.read_bytes())
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or nested without end
         raise ValueError(f"{file} is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{file} is no JSON of annotations: it holds a {type(content).__name__}, not an object")
-    return content
 
 
 def entry(holder: object, name: str, kind: type[_Kind], source: Path) -> _Kind:
