@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         XINCCallback,
     )
     from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics, dissect
-    from xinc_pl.data import Collage, Image, Video
+    from xinc_pl.data import CityscapesVPS, Clips, Collage, Image, Video, VIPSeg
     from xinc_pl.frames import Frame, Instance
     from xinc_pl.models import FFN, NeRV
     from xinc_pl.runs import Run, RunError, load_run
@@ -27,6 +27,8 @@ __all__ = [
     "FFN",
     "Canvas",
     "CanvasEvolution",
+    "CityscapesVPS",
+    "Clips",
     "Collage",
     "ContributionCanvas",
     "ContributionVsIntensity",
@@ -46,6 +48,7 @@ __all__ = [
     "RepresentationSpread",
     "Run",
     "RunError",
+    "VIPSeg",
     "Video",
     "VideoINR",
     "XINCCallback",
