@@ -6,19 +6,20 @@ from typing import Any
 import pytest
 import torch
 
-from xinc_pl.canvas import KINDS, RULES, DissectionError, dissect
+from xinc_pl.canvas import KINDS, RULES, DissectionError, Operands, check_kind, check_rule, dissect
 
 TEXT = (Path(__file__).parents[1] / "docs" / "adding_a_layer.md").read_text(encoding="utf-8")
+
+CODES = [code.split("```")[0] for code in TEXT.split("```python\n")[1:]]
 
 
 @pytest.fixture(scope="module")
 def names() -> dict[str, Any]:
     torch.manual_seed(0)
     names: dict[str, Any] = {}
-    codes = [code.split("```")[0] for code in TEXT.split("```python\n")[1:]]
-    exec(codes[0], names)
+    exec(CODES[0], names)
     names["effect"] = names["canvas"]
-    exec(codes[1], names)
+    exec(CODES[1], names)
     return names
 
 
@@ -39,6 +40,31 @@ def test_its_rule_gives_the_polynomials(names: dict[str, Any]) -> None:
     torch.testing.assert_close(
         names["canvas"]["layer_2"].maps().double(), expected.T.view(8, 6, 5), rtol=1e-4, atol=1e-6
     )
+
+
+def test_it_passes_the_checks_of_the_page(names: dict[str, Any]) -> None:
+    exec(CODES[2], names)
+
+
+def test_the_checks_tell_what_is_wrong(names: dict[str, Any]) -> None:
+    class Larger(names["PolynomialRule"]):  # type: ignore[misc]
+        def per_output(self, neurons: torch.Tensor) -> torch.Tensor:
+            return 7 * super().per_output(neurons)
+
+    class Squared(names["PolynomialKind"]):  # type: ignore[misc]
+        def terms(self, operands: Operands, neurons: torch.Tensor) -> torch.Tensor:
+            terms = [operands.input[:, [i]] ** 2 * operands.weight[i].sum(0) for i in neurons.tolist()]
+            return torch.stack(terms)
+
+    network, coordinates, kind = (names[name] for name in ("network", "coordinates", "PolynomialKind"))
+    with pytest.raises(
+        AssertionError, match=r"^Larger in layer_2: maps: neuron \d at \(\d, \d\): .* \(relative error 6;"
+    ):
+        check_rule(Larger, kind(), network, coordinates, size=(6, 5))
+    with pytest.raises(AssertionError, match=r"^Squared in layer_2: oracle: neuron 0 at"):
+        check_kind(Squared(), network, coordinates, size=(6, 5), oracle=names["by_hand"])
+    with pytest.raises(AssertionError, match=r"^Squared in layer_2: weights: .* neuron \d at"):
+        check_kind(Squared(), network, coordinates, size=(6, 5))
 
 
 @pytest.mark.parametrize("wrong", [lambda maps: 7 * maps, lambda maps: maps.flip(-1), lambda maps: 7 * maps.flip(-1)])

@@ -21,7 +21,7 @@ ALLOWED = {
     "memory": set(),
     "models": {"memory"},
     "canvas": set(),
-    "data": {"arguments", "frames", "memory"},
+    "data": {"arguments", "frames", "memory", "names", "plain_yaml"},
     "training": {"arguments", "frames", "memory", "models", "random_state"},
     "analysis": {"canvas", "frames"},
     "plots": {"analysis"},
@@ -116,7 +116,7 @@ ROOMS = (
     {"layer_canvas"},
     {"canvas", "video"},
     {"dissect"},
-    {"recorded"},
+    {"checks", "recorded"},
     {"__init__"},
 )
 """The rooms of the core: each may import those before it, none beside it."""

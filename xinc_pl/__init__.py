@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         XINCCallback,
     )
     from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics, dissect
-    from xinc_pl.data import Collage, Image, Video
+    from xinc_pl.data import CityscapesVPS, Clips, Collage, Image, Video, VIPSeg
     from xinc_pl.frames import Frame, Instance
     from xinc_pl.models import FFN, NeRV
     from xinc_pl.runs import RecordedRun, Run, RunError, load_run
@@ -29,6 +29,8 @@ __all__ = [
     "Canvas",
     "CanvasEvolution",
     "CanvasRecorder",
+    "CityscapesVPS",
+    "Clips",
     "Collage",
     "ContributionCanvas",
     "ContributionVsIntensity",
@@ -49,6 +51,7 @@ __all__ = [
     "RepresentationSpread",
     "Run",
     "RunError",
+    "VIPSeg",
     "Video",
     "VideoINR",
     "XINCCallback",

@@ -1,7 +1,10 @@
 """What holds for every callback that dissects."""
 
 from collections.abc import Callable
+from importlib import import_module
+from inspect import isabstract, signature
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
@@ -13,13 +16,24 @@ from tiny import TinyChannels, tiny_channels, tiny_clip, tiny_image, tiny_photog
 import xinc_pl.callbacks
 from xinc_pl.callbacks import XINCCallback
 
-KINDS: list[type[XINCCallback]] = [
-    kind
-    for name in xinc_pl.callbacks.__all__
-    if isinstance(kind := getattr(xinc_pl.callbacks, name), type)
-    and issubclass(kind, XINCCallback)
-    and kind is not XINCCallback
-]
+
+def shipped(kind: type[XINCCallback] = XINCCallback) -> list[type[XINCCallback]]:
+    """All analyses in the package, by name: found in its modules, so that a new one needs no mention here."""
+    for module in iter_modules(xinc_pl.callbacks.__path__, "xinc_pl.callbacks."):
+        import_module(module.name)
+    below = [each for direct in kind.__subclasses__() for each in (direct, *shipped(direct))]
+    own = {each for each in below if each.__module__.startswith("xinc_pl.callbacks.") and not isabstract(each)}
+    return sorted(own, key=lambda each: each.__name__)
+
+
+KINDS = shipped()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_each_is_public_and_in_the_readme(kind: type[XINCCallback]) -> None:
+    assert kind.__name__ in xinc_pl.callbacks.__all__
+    assert kind.__name__ in xinc_pl.__all__
+    assert f"`{kind.__name__}`" in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def train(
@@ -34,8 +48,12 @@ def train(
 @pytest.mark.slow
 @pytest.mark.parametrize(("module", "data"), [(tiny_video, tiny_clip), (tiny_image, tiny_photograph)])
 def test_all_of_them_leave_the_weights_as_they_are_and_every_tag_is_explained(
-    tmp_path: Path, module: Callable[[], LightningModule], data: Callable[[], LightningDataModule]
+    tmp_path: Path,
+    module: Callable[[], LightningModule],
+    data: Callable[[], LightningDataModule],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO")
     callbacks = [kind(at_epochs=(0, 1), on_error="raise") for kind in KINDS]
     _, without, state, threads = train(tmp_path, module(), data(), [])
     folder, with_all, state_after, threads_after = train(tmp_path, module(), data(), callbacks)
@@ -43,12 +61,15 @@ def test_all_of_them_leave_the_weights_as_they_are_and_every_tag_is_explained(
     assert torch.equal(state, state_after)
     assert threads == threads_after
     events = EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0}).Reload()
-    check_tags([tag for kind in ("images", "scalars") for tag in events.Tags()[kind]], callbacks)
+    check_tags([tag for kind in ("images", "scalars") for tag in events.Tags()[kind]], callbacks, caplog.messages)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("num_channels", [1, 2, 4])
-def test_every_callback_takes_frames_of_any_number_of_channels(tmp_path: Path, num_channels: int) -> None:
+def test_every_callback_takes_frames_of_any_number_of_channels(
+    tmp_path: Path, num_channels: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     fewer_numbers: dict[str, Any] = {  # the figure of all numbers takes longer than everything else
         "GroupingVariance": {"partitions": ["rgb", "gabor", "superpixels"]},
         "Faithfulness": {"num_neurons": 4, "conventions": ["effect"]},
@@ -58,17 +79,19 @@ def test_every_callback_takes_frames_of_any_number_of_channels(tmp_path: Path, n
     run.fit(tiny_channels(num_channels), TinyChannels(num_channels))
     events = EventAccumulator(str(run.log_dir), size_guidance={"images": 0, "scalars": 0}).Reload()
     tags = [tag for kind in ("images", "scalars") for tag in events.Tags()[kind]]
-    check_tags(tags, callbacks)
+    check_tags(tags, callbacks, caplog.messages)
     assert {"xinc/grouping_variance/head/rgb/median", "xinc/grouping_variance/head/superpixels/median"} <= set(tags)
     assert any(tag.startswith("xinc/motion_contributions/") for tag in tags)
     assert "val/ssim" in tags
 
 
-def check_tags(tags: list[str], callbacks: list[XINCCallback]) -> None:
-    """Every callback has left tags, and the page says what each of them means."""
+def check_tags(tags: list[str], callbacks: list[XINCCallback], lines: list[str]) -> None:
+    """Every callback has left tags, or a line that says why not; and the page says what each of them means."""
     tags = [tag for tag in tags if tag.startswith("xinc/")]
-    videos_only = {"motion_contributions", "object_contributions"}
-    assert {callback.name for callback in callbacks} - {tag.split("/")[1] for tag in tags} <= videos_only
+    logged = {tag.split("/")[1] for tag in tags}
+    for callback in callbacks:
+        told = any(line.startswith(f"{type(callback).__name__} is left out: ") for line in lines)
+        assert (callback.name in logged) != told, callback.name
     meanings = {callback.name: callback.meanings for callback in callbacks}
     for tag in tags:
         _, name, _, *quantity = [part for part in tag.split("/") if not part.startswith("frame_")]
@@ -80,9 +103,7 @@ def check_tags(tags: list[str], callbacks: list[XINCCallback]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_help_explains_every_argument(kind: type[XINCCallback]) -> None:
-    import inspect
-
-    own = [name for name in inspect.signature(kind.__init__).parameters if name not in ("self", "kwargs")]
+    own = [name for name in signature(kind.__init__).parameters if name not in ("self", "kwargs")]
     assert kind.__doc__ is not None
     for name in own:
         assert f"        {name}: " in kind.__doc__ or f"    {name}: " in kind.__doc__, name

@@ -1,12 +1,25 @@
 """Rules and kinds of layers, broken in one place each: the self-check, which looks at maps, finds all of them."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
-from breakages import Change, convolutional, dissected, linear
+from breakages import (
+    MAPS,
+    NoBias,
+    NoBiasTerm,
+    NoBorder,
+    OneTerm,
+    OtherChannel,
+    OtherChannelOfKernels,
+    OtherOutputs,
+    OtherPhase,
+    broken,
+    convolutional,
+    dissected,
+    linear,
+)
 from effect_oracle import IMAGE
 from torch import Tensor, nn
 
@@ -24,43 +37,6 @@ pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
 NETWORKS = {LinearRule: linear, ConvolutionRule: convolutional}
-
-
-def broken(rule: type[ContributionRule], signed: Change | None, unsigned: Change | None = None) -> Any:
-    """A rule whose maps are changed; their magnitudes too, or these alone."""
-
-    class Broken(rule):  # type: ignore[valid-type, misc]
-        def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
-            for group in super().groups(neurons):
-                own, magnitude = group.signed, group.magnitudes
-                if signed is not None:
-                    group = replace(group, signed=lambda part, own=own: signed(own(part), part))
-                if unsigned is not None:
-                    group = replace(group, unsigned=lambda part, own=magnitude: unsigned(own(part), part))
-                yield group
-
-    return Broken
-
-
-def border(maps: Tensor, neurons: Tensor) -> Tensor:
-    del neurons
-    maps = maps.clone()
-    maps[:, -1] = 0
-    return maps
-
-
-MAPS: dict[str, Change] = {
-    "factor": lambda maps, _: 7 * maps,
-    "factor_close_to_one": lambda maps, _: 1.001 * maps,
-    "mirrored": lambda maps, _: maps.flip(-1),
-    "transposed": lambda maps, _: maps.transpose(1, 2).reshape(maps.shape),
-    "one_neuron": lambda maps, neurons: torch.where((neurons == 1)[:, None, None], 1.1 * maps, maps),
-    "border": border,
-    "sign": lambda maps, _: -maps,
-    "shifted": lambda maps, _: maps.roll(1, 1),
-    "neighbour": lambda maps, _: maps.roll(1, 0),
-}
-"""What goes wrong with maps (n, R, C)."""
 
 
 @pytest.mark.parametrize("how", MAPS)
@@ -107,21 +83,6 @@ class WholeBias(ConvolutionRule):
         return outputs + self.layer.bias[neurons % self.neuron_shape[1]][:, None, None] if with_bias else outputs
 
 
-class NoBias(ConvolutionRule):
-    def kernel_outputs(self, neurons: Tensor, with_bias: bool = True) -> Tensor:
-        return super().kernel_outputs(neurons, with_bias=False)
-
-
-class OtherPhase(ConvolutionRule):
-    def _group(self, neurons: Tensor, phase: int) -> MapGroup:
-        return super()._group(neurons, (phase + 1) % self.layer.upscale**2)
-
-
-class OtherOutputs(ConvolutionRule):
-    def per_output(self, neurons: Tensor) -> Tensor:
-        return super().per_output(neurons).flip(1) if not self.later else super().per_output(neurons)
-
-
 class WholeBiasOfAll(LinearRule):
     def _bias(self) -> Tensor:
         return super()._bias() * self.num_neurons
@@ -149,11 +110,6 @@ def test_what_is_particular_to_a_rule(rule: type[ContributionRule], convention: 
         dissected(make, convention, rules={kind: rule})
 
 
-class OtherChannel(ConvolutionRule):
-    def _of_channel(self, channel: int, num_channels: int) -> ConvolutionRule:
-        return super()._of_channel((channel + 1) % num_channels, num_channels)
-
-
 def test_an_activation_of_another_channel() -> None:
     def make() -> tuple[nn.Module, Tensor]:
         torch.manual_seed(0)
@@ -174,12 +130,6 @@ class LargerTerms(ProductKind):
         return 1.01 * super().terms(operands, neurons)
 
 
-class OneTerm(ProductKind):
-    def terms(self, operands: Operands, neurons: Tensor) -> Tensor:
-        terms = super().terms(operands, neurons)
-        return torch.where((neurons == 1).view(-1, *[1] * (terms.ndim - 1)), 1.1 * terms, terms)
-
-
 class OtherOrder(ProductKind):
     def terms(self, operands: Operands, neurons: Tensor) -> Tensor:
         return super().terms(operands, self.neuron_shape(operands)[0] - 1 - neurons)
@@ -190,26 +140,9 @@ class MirroredTerms(ProductKind):
         return super().terms(operands, neurons).flip(1)
 
 
-class NoBiasTerm(ProductKind):
-    def bias_term(self, operands: Operands, output: Tensor) -> Tensor | None:
-        return None
-
-
 class LargerProduct(ProductKind):
     def weighted(self, operands: Operands, weights: Tensor) -> Tensor:
         return 1.01 * super().weighted(operands, weights)
-
-
-class OtherChannelOfKernels(ConvolutionKind):
-    def terms(self, operands: Operands, neurons: Tensor) -> Tensor:
-        return super().terms(operands, neurons).roll(1, -3)
-
-
-class NoBorder(ConvolutionKind):
-    def terms(self, operands: Operands, neurons: Tensor) -> Tensor:
-        terms = super().terms(operands, neurons).clone()
-        terms[..., 0] = 0
-        return terms
 
 
 @pytest.mark.parametrize("convention", ["paper", "released", "effect"])

@@ -1,6 +1,7 @@
 """The core: record a network on a frame, and say how much each neuron contributes to each pixel."""
 
 from xinc_pl.canvas.canvas import Canvas
+from xinc_pl.canvas.checks import check_kind, check_rule
 from xinc_pl.canvas.dissect import dissect, dissect_recording
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layer_canvas import LayerCanvas
@@ -40,6 +41,8 @@ __all__ = [
     "RecordingFileError",
     "Selection",
     "as_image",
+    "check_kind",
+    "check_rule",
     "dissect",
     "dissect_recording",
     "input_by_pixel",

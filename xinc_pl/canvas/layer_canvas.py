@@ -2,20 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from xinc_pl.canvas.maps.group import MapGroup
 from xinc_pl.canvas.maps.threads import in_threads
+from xinc_pl.canvas.maps.window import Ranking, Window, mask_of, window_of
 from xinc_pl.canvas.recording.undisturbed import undisturbed
-from xinc_pl.canvas.rules.collect import collected
+from xinc_pl.canvas.rules.collect import MakeMaps, collected, signed_maps
 from xinc_pl.canvas.rules.rule import ContributionRule
 from xinc_pl.canvas.statistics.results import LayerStatistics
 from xinc_pl.canvas.statistics.streaming import Partitions, stream_layers
 
 _PARTS_AHEAD = 8
 """So many parts of maps are made before the first of them is handed out, where several threads make them."""
+
+Neurons = Sequence[int] | Tensor
+Order = Literal["magnitude", "positive", "negative"]
 
 
 class LayerCanvas:
@@ -47,32 +52,86 @@ class LayerCanvas:
         """How many neurons the layer has."""
         return self._rule.num_neurons
 
-    def maps(self, neurons: Sequence[int] | Tensor | None = None, per_output: bool = False) -> Tensor:
+    def maps(
+        self, neurons: Neurons | None = None, per_output: bool = False, window: tuple[slice, slice] | None = None
+    ) -> Tensor:
         """Signed contribution maps, on the network's device.
 
         Args:
             neurons: Indices of the neurons, in any order; all of them by default.
             per_output: Keep what each neuron adds to each output apart.
+            window: Only these rows and columns, such as ``np.s_[10:20, 30:40]``. What lies far from them is not
+                computed, where the layer allows it.
 
         Returns:
             Float32 (n, H, W), or (n, C, H, W) per output.
 
         Raises:
-            ValueError: There is no such neuron.
+            ValueError: There is no such neuron or window.
         """
-        indices = self._indices(neurons)
+        indices, rule = self._indices(neurons), self._within(window)
         with undisturbed():
             if per_output:
-                return self._rule.per_output(indices).float()
-            return collected(self._rule, indices, lambda group, part: group.signed(part), self._num_threads)
+                return rule.per_output(indices).float()
+            return collected(rule, indices, signed_maps, self._num_threads)
 
-    def magnitudes(self, neurons: Sequence[int] | Tensor | None = None) -> Tensor:
+    def magnitudes(self, neurons: Neurons | None = None, window: tuple[slice, slice] | None = None) -> Tensor:
         """Absolute values of ``maps``, which all statistics use: float32 (n, H, W)."""
-        indices = self._indices(neurons)
+        indices, rule = self._indices(neurons), self._within(window)
         with undisturbed():
-            return collected(self._rule, indices, MapGroup.magnitudes, self._num_threads)
+            return collected(rule, indices, MapGroup.magnitudes, self._num_threads)
 
-    def stream(self, neurons: Sequence[int] | Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def top(self, where: Tensor | tuple[int, int], k: int = 16, by: Order = "magnitude") -> Ranking:
+        """The neurons that contribute most at a pixel or at all pixels of a mask.
+
+        All neurons of the layer are looked at, but only near those pixels, where the layer allows it.
+
+        Args:
+            where: A pixel, (row, column), or a mask, bool (H, W).
+            k: How many neurons; all, if the layer has fewer.
+            by: What is largest: ``magnitude``, the mean of the map's absolute value over the pixels; ``positive``, the
+                mean of the signed map; or ``negative``, the mean of the signed map with the opposite sign.
+
+        Returns:
+            The neurons, largest first; of equal ones that with the lower index.
+
+        Raises:
+            ValueError: There is no such pixel; the mask has another shape, or no pixel; k is less than 1.
+        """
+        if k < 1 or by not in get_args(Order):
+            raise ValueError(f"k is {k} and by is {by!r}; k must be at least 1, by one of {', '.join(get_args(Order))}")
+        mask = mask_of(where, self.size).to(self._rule.device)
+        window = Window.around(mask)
+        weights = window.crop(mask).double() / mask.sum()
+        with undisturbed():
+            rule, neurons = self._rule.within(window), self._rule.all_neurons()
+            magnitudes = self._means(rule, neurons, weights, MapGroup.magnitudes)
+            order = magnitudes if by == "magnitude" else self._means(rule, neurons, weights, signed_maps)
+            chosen = (-order if by == "negative" else order).sort(descending=True, stable=True).indices[:k]
+            signed = order[chosen] if by != "magnitude" else self._means(rule, chosen, weights, signed_maps)
+        total = float(magnitudes.sum())
+        values = magnitudes[chosen].cpu()
+        shares = values / total if total else torch.zeros_like(values)
+        return Ranking(chosen.cpu(), values, signed.cpu(), shares, total, int(mask.sum()))
+
+    def _means(self, rule: ContributionRule, neurons: Tensor, weights: Tensor, make: MakeMaps) -> Tensor:
+        """Weighted sums over the pixels (h, w) of some neurons' maps, in their order: float64 (n,)."""
+        places = torch.empty(self.num_neurons, dtype=torch.int64, device=neurons.device)
+        places[neurons] = torch.arange(len(neurons), device=neurons.device)
+        means = torch.empty(len(neurons), dtype=torch.float64, device=neurons.device)
+
+        def write(item: tuple[MapGroup, Tensor]) -> None:
+            group, part = item
+            means[places[part]] = group.spread(make(group, part)).double().flatten(1) @ weights.flatten()
+
+        parts = [(group, part) for group in rule.groups(neurons) for part in group.parts()]
+        in_threads(write, parts, self._num_threads)
+        return means
+
+    def _within(self, window: tuple[slice, slice] | None) -> ContributionRule:
+        return self._rule if window is None else self._rule.within(window_of(window, self.size))
+
+    def stream(self, neurons: Neurons | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Go through the magnitudes of neurons in bounded memory.
 
         Yields:
@@ -119,7 +178,7 @@ class LayerCanvas:
     def _num_threads(self) -> int:
         return torch.get_num_threads() if self._rule.takes_threads and self._rule.device.type == "cpu" else 1
 
-    def _indices(self, neurons: Sequence[int] | Tensor | None) -> Tensor:
+    def _indices(self, neurons: Neurons | None) -> Tensor:
         device = self._rule.device
         if neurons is None:
             return torch.arange(self.num_neurons, device=device)

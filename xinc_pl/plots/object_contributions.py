@@ -1,5 +1,6 @@
 """Contributions of sampled neurons to things and stuff (Fig. 8, 19)."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +19,10 @@ from xinc_pl.plots.palette import CATEGORY_COLOURS, MARKERS
 LIMITS = (0.1, 10.0)
 """Of a share, in multiples of an even one. The same at every moment; what lies beyond is drawn at the edge."""
 
-_ROW, _HEADING = 2.6, 1.35
+_ROW, _HEADING, _LEGEND_ROW = 2.6, 1.35, 0.28
+"""Inches: of a layer, of the title with a legend of two rows, of each row more."""
+_MAX_COLUMNS, _LINE, _SPACE = 7, 132, 4
+"""Of the legend: columns, and characters in a line, some for marker and space."""
 
 
 def draw_object_contributions(
@@ -41,12 +45,14 @@ def draw_object_contributions(
     Returns:
         An image (height, 1280, 3).
     """
-    height = _HEADING + _ROW * len(results)
+    styles = _styles(results[0].objects)
+    num_columns = max(1, min(_MAX_COLUMNS, _LINE // (max(len(label) for label, *_ in styles) + _SPACE)))
+    heading = _HEADING + _LEGEND_ROW * max(math.ceil(len(styles) / num_columns) - 2, 0)
+    height = heading + _ROW * len(results)
     figure = Figure(figsize=(12.8, height), dpi=100, facecolor="white")
     canvas = FigureCanvasAgg(figure)
     title = f"contributions to objects · {moment_title(epoch, psnr)}"
     figure.text(0.012, 1 - 0.1 / height, title, fontsize=HEADING_SIZE, weight="bold", va="top")
-    styles = _styles(results[0].objects)
     handles = [
         Line2D([], [], color=colour, marker=marker, markerfacecolor=fill, linestyle="none", markersize=8, label=label)
         for label, colour, marker, fill in styles
@@ -54,7 +60,7 @@ def draw_object_contributions(
     figure.legend(
         handles=handles,
         loc="upper left",
-        ncols=min(len(handles), 7),
+        ncols=min(len(handles), num_columns),
         fontsize=FONT_SIZE - 1,
         frameon=False,
         bbox_to_anchor=(0, 1 - 0.5 / height),
@@ -62,7 +68,7 @@ def draw_object_contributions(
         handletextpad=0.2,
     )
     for row, (result, shape) in enumerate(zip(results, shapes, strict=True)):
-        bottom = 1 - (_HEADING + (row + 1) * _ROW - 0.5) / height
+        bottom = 1 - (heading + (row + 1) * _ROW - 0.5) / height
         axes = figure.add_axes((0.075, bottom, 0.915, (_ROW - 0.85) / height))
         _draw_layer(axes, result, shape, styles)
         steps = f"; steps: frames {', '.join(map(str, frames))}" if len(frames) > 1 else ""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from xinc_pl.canvas.effect.by_pixel import ByPixel
 from xinc_pl.canvas.effect.derivative import jvp
 from xinc_pl.canvas.effect.effect import EffectRule
 from xinc_pl.canvas.effect.responses import fields_of
@@ -14,7 +15,6 @@ from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.layers.placement import Placement
 from xinc_pl.canvas.maps.field import Field
 from xinc_pl.canvas.maps.group import MapGroup
-from xinc_pl.canvas.recording.recording import Recording
 from xinc_pl.canvas.rules.convolution import ConvolutionRule
 
 _ENOUGH = (1, 4, 4, 32)
@@ -33,8 +33,8 @@ class ConvolutionEffect(EffectRule):
 
     takes_threads = True
 
-    def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, recording: Recording) -> None:
-        super().__init__(layer, later, placement, recording)
+    def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, by_pixel: ByPixel) -> None:
+        super().__init__(layer, later, placement, by_pixel)
         self.kernels = ConvolutionRule(layer, later, placement, "effect")  # refuses what the formulas do not cover
         self.is_slow = len(later) > 2
         self.stages = (layer, *later)

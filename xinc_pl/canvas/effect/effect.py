@@ -11,21 +11,28 @@ of them.
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from xinc_pl.canvas.effect.by_pixel import ByPixel, layer_of
 from xinc_pl.canvas.effect.derivative import jvp, jvps
 from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.layers.placement import Placement
 from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.recording.image import as_image
-from xinc_pl.canvas.recording.recording import Recording
+from xinc_pl.canvas.recording.pixels import SomePixels
 from xinc_pl.canvas.recording.replay import Replay
-from xinc_pl.canvas.rules.rule import ContributionRule, Plain
+from xinc_pl.canvas.rules.linear import checked_pixels
+from xinc_pl.canvas.rules.rule import ContributionRule, Cropped, Plain
 
 _BATCHING = 16
 """Convolutions are quicker on batches: maps may take so many times the usual memory."""
+
+_BACKWARD = 16
+"""So many maps of a quick rule cost what one backward pass does."""
 
 _MOST_CHECKED = 1 << 23
 """Values of the network's largest tensor, over all neurons that are checked."""
@@ -38,13 +45,14 @@ class EffectRule(ContributionRule):
         layer: The layer as it was recorded.
         later: The layers after it, if they form a chain.
         placement: Where in the image the last layer's pixels lie.
-        recording: The recording.
+        by_pixel: The recording, and whether it can be cut into pixels.
     """
 
-    def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, recording: Recording) -> None:
+    def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, by_pixel: ByPixel) -> None:
         super().__init__(layer, later, placement, "effect")
+        self.by_pixel = by_pixel
         self.points = tuple(use.output for use in layer.uses)
-        self.replay = Replay(recording, self.points)
+        self.replay = Replay(by_pixel.recording, self.points)
 
     @abstractmethod
     def per_output(self, neurons: Tensor) -> Tensor:
@@ -72,6 +80,27 @@ class EffectRule(ContributionRule):
             unsigned=lambda part: self.per_output(part).abs().sum(1).float(),
         )
 
+    def within(self, window: Window) -> ContributionRule:
+        """On those pixels alone, where each is a network of its own."""
+        if self.by_pixel.are_apart:
+            rule = self.on(SomePixels(self.by_pixel.recording, window.pixels(self.size[1]), window.size))
+            if rule is not None:
+                return rule
+        return EffectWithin(self, window)
+
+    def checked(self) -> ContributionRule:
+        """On a sample of pixels, where there are many and each is a network of its own."""
+        pixels = checked_pixels(self.size, self.replay.largest)
+        rule = None
+        if pixels is not None and self.by_pixel.are_apart:
+            rule = self.on(SomePixels(self.by_pixel.recording, pixels))
+        return self if rule is None else rule
+
+    def on(self, some: SomePixels) -> "EffectRule | None":
+        """The layer on some pixels, if the rule knows how; they are apart."""
+        del some
+        return None
+
     def plain(self, neurons: Tensor) -> Plain:
         """One JVP of the replayed recording for each neuron, along its own term."""
         outputs = torch.stack([self.derivative(each) for each in neurons.split(1)])
@@ -94,10 +123,65 @@ class AnyEffect(EffectRule):
 
     is_slow = True
 
-    def __init__(self, layer: Layer, recording: Recording) -> None:
-        super().__init__(layer, (), Placement(recording.size, None, torch.empty(0)), recording)
+    def __init__(self, layer: Layer, by_pixel: ByPixel) -> None:
+        super().__init__(layer, (), Placement(by_pixel.recording.size, None, torch.empty(0)), by_pixel)
 
     def per_output(self, neurons: Tensor) -> Tensor:
         """One JVP for each neuron, all at once."""
         tangents = jvps(self.replay, self.points, self.directions(neurons))
         return torch.stack([as_image(tangent, self.size) for tangent in tangents])
+
+    def on(self, some: SomePixels) -> "AnyEffect | None":
+        """The layer on some pixels."""
+        layer = layer_of(self.layer, some)
+        if layer is None:
+            return None
+        rule = AnyEffect(layer, ByPixel(some.recording))
+        rule.backend = self.backend
+        return rule
+
+
+class EffectWithin(Cropped):
+    """Maps in a window: cut out, or where it is small by a backward pass for each of its pixels and each output.
+
+    A backward pass tells what all neurons add to one value of the image.
+    """
+
+    def __init__(self, whole: EffectRule, window: Window) -> None:
+        super().__init__(whole, window)
+        self.effect = whole
+        self.num_outputs = len(whole.by_pixel.recording.image)
+
+    def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
+        """One group for all, or those of the whole image."""
+        if not self._is_small(len(neurons)):
+            yield from super().groups(neurons)
+            return
+        yield MapGroup(
+            neurons,
+            lambda part: self.values[part].sum(1).float(),
+            self.num_outputs * self.window.num_pixels,
+            unsigned=lambda part: self.values[part].abs().sum(1).float(),
+        )
+
+    def per_output(self, neurons: Tensor) -> Tensor:
+        """M_i(c, p): (n, C, h, w)."""
+        return self.values[neurons] if self._is_small(len(neurons)) else super().per_output(neurons)
+
+    def _is_small(self, num_neurons: int) -> bool:
+        maps = num_neurons if self.effect.is_slow else num_neurons // _BACKWARD
+        return self.num_outputs * self.window.num_pixels <= maps
+
+    @cached_property
+    def values(self) -> Tensor:
+        """What every neuron adds to every value in the window: (N, C, h, w)."""
+        uses, replay = self.effect.layer.uses, self.effect.replay
+        kind = self.effect.layer.kind
+        with torch.enable_grad():
+            share = uses[0].output.new_zeros(self.num_neurons, dtype=uses[0].output.real.dtype).requires_grad_()
+            image = as_image(
+                replay(*(use.output + kind.weighted(use.operands, share) for use in uses)), self.whole.size
+            )
+            values = self.window.crop(image).flatten()
+            gradients = [torch.autograd.grad(value, share, retain_graph=True)[0] for value in values]
+        return torch.stack(gradients, 1).view(-1, self.num_outputs, *self.size)

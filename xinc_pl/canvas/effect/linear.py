@@ -1,32 +1,52 @@
 """The effect of the inputs of a product, in networks that treat pixels one by one."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from xinc_pl.canvas.effect.by_pixel import ByPixel, layer_of
 from xinc_pl.canvas.effect.effect import EffectRule
 from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.layers.placement import Placement
 from xinc_pl.canvas.layers.product import Product
 from xinc_pl.canvas.maps.group import MapGroup
 from xinc_pl.canvas.recording.image import as_image
-from xinc_pl.canvas.recording.recording import Recording
+from xinc_pl.canvas.recording.pixels import SomePixels
 from xinc_pl.canvas.rules.linear import input_by_pixel
+
+_MOST_VALUES = 1 << 22
+"""Of the network's largest tensor, up to which derivatives at all pixels are had at once: 16 MiB of float32."""
 
 
 class LinearEffect(EffectRule):
     """Where every pixel is its own network: o_i(p) * dy_c/do_i(p), a backward pass per output of the network."""
 
-    def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, recording: Recording) -> None:
-        super().__init__(layer, later, placement, recording)
+    def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, by_pixel: ByPixel) -> None:
+        super().__init__(layer, later, placement, by_pixel)
         self.inputs = input_by_pixel(layer, placement)
         self.weights = Product(layer.operands).weights
 
-    @cached_property
+    @property
     def gradients(self) -> Tensor:
         """dy_c/dz_j at every pixel: (C, P, outputs of the layer)."""
+        return self.by_pixel.latest(self, self._gradients)
+
+    def _gradients(self) -> Tensor:
+        num_pixels = len(self.inputs)
+        number = max(_MOST_VALUES * num_pixels // self.replay.largest, 1)
+        if number >= num_pixels or not self.by_pixel.are_apart:
+            return self._gradients_at_once()
+        parts = [range(start, min(start + number, num_pixels)) for start in range(0, num_pixels, number)]
+        gradients = []
+        for part in parts:
+            rule = self.on(SomePixels(self.by_pixel.recording, part))
+            if rule is None:
+                return self._gradients_at_once()
+            gradients.append(rule._gradients_at_once())
+        return torch.cat(gradients, 1)
+
+    def _gradients_at_once(self) -> Tensor:
         (point,) = self.points
         with torch.enable_grad():
             leaf = point.detach().requires_grad_()
@@ -48,4 +68,14 @@ class LinearEffect(EffectRule):
 
     def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
         """One group for all."""
-        yield self.group(neurons, len(self.gradients) * len(self.inputs))
+        yield self.group(neurons, len(self.by_pixel.recording.image) * len(self.inputs))
+
+    def on(self, some: SomePixels) -> "LinearEffect | None":
+        """The layer on some pixels."""
+        layer = layer_of(self.layer, some)
+        if layer is None:
+            return None
+        placement = Placement(some.recording.size, None, self.placement.channels)
+        rule = LinearEffect(layer, self.later, placement, ByPixel(some.recording))
+        rule.backend = self.backend
+        return rule

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch.nn import functional as F
 
 from xinc_pl.canvas.backends import Backend
+from xinc_pl.canvas.effect.by_pixel import ByPixel
 from xinc_pl.canvas.effect.convolution import ConvolutionEffect
 from xinc_pl.canvas.effect.effect import AnyEffect, EffectRule
 from xinc_pl.canvas.effect.linear import LinearEffect
@@ -26,9 +27,10 @@ def effect_rules(reading: Reading, backend: Backend) -> tuple[Mapping[str, Effec
     """
     rules: dict[str, EffectRule] = {}
     skipped = dict(reading.skipped)
+    by_pixel = ByPixel(reading.recording)
     for layer in reading.layers:
         try:
-            rules[layer.name] = _rule(layer, reading, backend)
+            rules[layer.name] = _rule(layer, reading, by_pixel, backend)
         except DissectionError as error:
             skipped[layer.name] = str(error)
     if not rules:
@@ -36,43 +38,49 @@ def effect_rules(reading: Reading, backend: Backend) -> tuple[Mapping[str, Effec
     return rules, skipped
 
 
-def _rule(layer: Layer, reading: Reading, backend: Backend) -> EffectRule:
+def _rule(layer: Layer, reading: Reading, by_pixel: ByPixel, backend: Backend) -> EffectRule:
     """The quickest that is right."""
-    quick = _in_chain(layer, reading.chain, reading) if reading.chain is not None else None
+    quick, always = ways(layer, reading, by_pixel, backend)
+    if quick is not None and maps_error(quick) <= MAX_ERROR:
+        return quick
+    always.derivative(always.all_neurons()[:1])  # says now if there is none
+    return always
+
+
+def ways(layer: Layer, reading: Reading, by_pixel: ByPixel, backend: Backend) -> tuple[EffectRule | None, EffectRule]:
+    """A quick way to a layer's effect, if there is one, and the way that there always is."""
+    quick = None if reading.chain is None else _in_chain(layer, reading.chain, by_pixel)
     if quick is None and isinstance(layer.kind, ProductKind):
-        quick = _by_pixel(layer, (), Placement(reading.recording.size, None, layer.weight), reading)
-    if quick is not None:
-        quick.backend = backend
-        if maps_error(quick) <= MAX_ERROR:
-            return quick
-    rule = AnyEffect(layer, reading.recording)
-    rule.backend = backend
-    rule.derivative(rule.all_neurons()[:1])  # says now if there is none
-    return rule
+        quick = _by_pixel(layer, (), Placement(by_pixel.recording.size, None, layer.weight), by_pixel)
+    always = AnyEffect(layer, by_pixel)
+    for rule in (quick, always):
+        if rule is not None:
+            rule.backend = backend
+    return quick, always
 
 
-def _in_chain(layer: Layer, chain: Chain, reading: Reading) -> EffectRule | None:
+def _in_chain(layer: Layer, chain: Chain, by_pixel: ByPixel) -> EffectRule | None:
     names = [each.name for each in chain.layers]
     if layer.name not in names:
         return None
     index = names.index(layer.name)
     layer, later = chain.layers[index], chain.layers[index + 1 :]
-    placement = placement_of(chain.layers[-1], reading.recording.size)
+    placement = placement_of(chain.layers[-1], by_pixel.recording.size)
     if all(isinstance(each.kind, ProductKind) for each in (layer, *later)):
-        return _by_pixel(layer, later, placement, reading)
+        return _by_pixel(layer, later, placement, by_pixel)
     if placement.pixels is None and all(map(_is_plain, (layer, *later))):
         try:
-            return ConvolutionEffect(layer, later, placement, reading.recording)
+            return ConvolutionEffect(layer, later, placement, by_pixel)
         except DissectionError:
             return None
     return None
 
 
-def _by_pixel(layer: Layer, later: tuple[Layer, ...], placement: Placement, reading: Reading) -> EffectRule | None:
+def _by_pixel(layer: Layer, later: tuple[Layer, ...], placement: Placement, by_pixel: ByPixel) -> EffectRule | None:
     if len(layer.uses) > 1 or layer.output.is_complex():
         return None
     try:
-        return LinearEffect(layer, later, placement, reading.recording)
+        return LinearEffect(layer, later, placement, by_pixel)
     except DissectionError:
         return None
 

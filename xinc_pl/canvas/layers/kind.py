@@ -53,7 +53,7 @@ class LayerKind(ABC):
 
     A layer's output is its bias and the sum of its neurons' terms. With a kind alone, a layer has the convention
     ``effect``, removal, faithfulness and all statistics. The conventions ``paper`` and ``released`` need a
-    ``ContributionRule`` besides.
+    ``ContributionRule`` besides. ``check_kind`` checks all of this.
 
     Attributes:
         functions: Functions that are calls of it, with the names of their arguments in their order: ``input``,

@@ -1,7 +1,7 @@
 """Tables whose rows are looked up, and grids that are sampled: what they give is a layer's output as it is."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -123,6 +123,16 @@ class _LookUp:
         self._call = call
         self._table = table
 
+    def with_tensors(self, change: Callable[[Tensor], Tensor]) -> "_LookUp":
+        """The same call of other tensors."""
+        return _LookUp(self._call.with_tensors(change), change(self._table))
+
     def __call__(self, table: Tensor) -> Tensor:
-        (output,) = self._call.run(lambda tensor: table if tensor is self._table else tensor)
+        def other(tensor: Tensor) -> Tensor:
+            if tensor is self._table:
+                return table
+            # Places have the table's precision.
+            return tensor.to(table.dtype) if tensor.is_floating_point() else tensor
+
+        (output,) = self._call.run(other)
         return output

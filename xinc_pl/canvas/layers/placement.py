@@ -1,6 +1,6 @@
 """Where in the image the values of a layer lie."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,12 +61,31 @@ def keep_places(layer: Layer, following: Layer) -> bool:
 
     For layers of pixels by channels.
     """
+    kind, next_kind = layer.kind, following.kind
+    if not any(step.kind is StepKind.MOVE for step in layer.steps) and layer.output.shape == following.input.shape:
+        own, received = (
+            _untouched(layer.output.shape, lambda values: kind.pixels(layer.operands, values)),
+            _untouched(layer.output.shape, lambda values: next_kind.input_pixels(following.operands, values)),
+        )
+        if own is not None and own == received:
+            return True
     values, num_outputs = _numbered(layer, layer.output)
     moved = _moved(values, layer.steps)
     if moved.shape != following.input.shape or moved.numel() != values.numel():
         return False
     arranged = following.kind.input_pixels(following.operands, moved)
     return arranged.shape[-1] == num_outputs and torch.equal(arranged.flatten(), torch.arange(values.numel()))
+
+
+def _untouched(shape: Sequence[int], arrange: Callable[[Tensor], Tensor]) -> torch.Size | None:
+    """The shape that a tensor is given, if its values stay in their order; None if they move.
+
+    Told from where they lie in memory, so that no value is looked at: there may be many.
+    """
+    values = torch.empty(shape, dtype=torch.uint8)
+    arranged = arrange(values)
+    stayed = arranged.is_contiguous() and arranged.data_ptr() == values.data_ptr()
+    return arranged.shape if stayed and arranged.numel() == values.numel() else None
 
 
 def channel_axis_at(layer: Layer, index: int) -> int | None:

@@ -99,6 +99,8 @@ class InPlace:
         sources = (*tensors_in(args), *tensors_in(kwargs))
         # Made of a source, so that it is one of a batch where the source is.
         fresh = sources[0].new_zeros(before.shape, dtype=before.dtype) + before if sources else before.clone()
+        # Views are counted in the memory of one tensor, not of a batch whose axis may lie anywhere.
+        fresh = fresh.contiguous()
         views = tuple(fresh if view is None else fresh.as_strided(*view) for view in self.views)
         if self.place == "out":  # which derivatives do not know
             views[self.target].copy_(

@@ -42,10 +42,11 @@ class Replay:
     def __call__(self, *starts: Tensor) -> Tensor:
         """The network's output, had there been these tensors in the place of the recorded ones."""
         given = {id(old): (old, new) for old, new in zip(self.starts, starts, strict=True)}
+        changed = {key for key, (old, new) in given.items() if old is not new}
 
         def added(outputs: tuple[Tensor, ...], call: Call) -> tuple[Tensor, ...]:
             # What a call hands on as it is, as a dropout does, has been changed where it was made.
-            own = given.keys() & set(map(id, call.outputs)) - set(map(id, call.tensors()))
+            own = changed & set(map(id, call.outputs)) - set(map(id, call.tensors()))
             return tuple(
                 value + (given[id(each)][1] - given[id(each)][0]) if id(each) in own else value
                 for value, each in zip(outputs, call.outputs, strict=True)
@@ -60,10 +61,13 @@ def replayed(result: Tensor, calls: Sequence[Call], values: dict[int, Tensor], c
     Args:
         result: Which of the recorded tensors is wanted.
         calls: In their order.
-        values: Other values, by the identity of the recorded tensors that they stand for; what is computed is added.
+        values: Other values, by the identity of the recorded tensors that they stand for. What is computed is added,
+            and let go of when no call needs it any more.
         change: Takes what a call returns, and the call, to what it is to return.
     """
-    for call in calls:
+    last_use = {id(tensor): at for at, call in enumerate(calls) for tensor in call.tensors()}
+    last_use[id(result)] = len(calls)
+    for at, call in enumerate(calls):
         if call.name in _STOP_GRADIENTS:  # which is about training: the values pass
             outputs: tuple[Tensor, ...] = (values.get(id(call.args[0]), call.args[0]),)
         else:
@@ -71,4 +75,7 @@ def replayed(result: Tensor, calls: Sequence[Call], values: dict[int, Tensor], c
         if change is not None:
             outputs = change(outputs, call)
         values.update(zip(map(id, call.outputs), outputs, strict=True))
+        for tensor in (*call.tensors(), *call.outputs):
+            if last_use.get(id(tensor), -1) <= at:
+                values.pop(id(tensor), None)
     return values.get(id(result), result)

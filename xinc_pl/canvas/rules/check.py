@@ -6,15 +6,17 @@ from torch import Tensor
 from xinc_pl.canvas.layers.layer import Layer, Use
 from xinc_pl.canvas.maps.group import MapGroup
 from xinc_pl.canvas.maps.sample import sampled
-from xinc_pl.canvas.rules.collect import collected
+from xinc_pl.canvas.rules.collect import collected, signed_maps
 from xinc_pl.canvas.rules.rule import ContributionRule
 
 MAX_ERROR = 1e-4
 """What the self-check allows, relative, in float32."""
 
 _NUM_SAMPLED = 16
-_MOST_TERMS = 1 << 22
+_MOST_TERMS = 1 << 21
 """Values of all neurons' terms up to which they are all added up one by one."""
+_MOST_OUTPUTS = 1 << 20
+"""Values of a layer's output up to which the sum of all terms is looked at everywhere."""
 _MOST_MAPS = 1 << 16
 """Values of all neurons' maps up to which they are all made and added up."""
 
@@ -30,17 +32,19 @@ def terms_error(layer: Layer) -> float:
     if layer.received is None:
         return error
     replayed = layer.replay(layer.output)
+    if torch.equal(replayed, layer.received):
+        return error
     return max(error, _relative((replayed - layer.received).abs().max(), layer.received.abs().max()))
 
 
 def _terms_error(layer: Layer, use: Use) -> float:
-    kind, output = layer.kind, use.output
+    kind, (operands, output) = layer.kind, layer.kind.part(use.operands, use.output, _MOST_OUTPUTS)
     weights = torch.ones(layer.num_neurons, device=output.device)
-    total = kind.weighted(use.operands, weights)
-    bias = kind.bias_term(use.operands, output)
+    total = kind.weighted(operands, weights)
+    bias = kind.bias_term(operands, output)
     with_bias = total if bias is None else total + bias
     errors = [_relative((with_bias - output).abs().max(), output.abs().max())]
-    operands, output = kind.part(use.operands, output, _MOST_TERMS // layer.num_neurons)
+    operands, output = kind.part(operands, output, _MOST_TERMS // layer.num_neurons)
     if layer.num_neurons * output.numel() <= _MOST_TERMS:
         apart = torch.arange(layer.num_neurons)
     else:
@@ -71,14 +75,14 @@ def maps_error(rule: ContributionRule) -> float:
     by ``rule.plain``, which shares nothing with that. Found out once.
     """
     if rule.known_error is None:
-        rule.known_error = _maps_error(rule)
+        rule.known_error = _maps_error(rule.checked())
     return rule.known_error
 
 
 def _maps_error(rule: ContributionRule) -> float:
     neurons = sampled(rule.num_neurons, rule.num_checked).to(rule.device)
     plain = rule.plain(neurons)
-    signed = collected(rule, neurons, lambda group, part: group.signed(part))
+    signed = collected(rule, neurons, signed_maps)
     magnitudes = collected(rule, neurons, MapGroup.magnitudes)
     scale = plain.magnitudes.flatten(1).amax(1)
     scale = torch.maximum(scale, scale.max() * 1e-3)[:, None, None].clamp_min(torch.finfo(torch.float32).tiny)
@@ -98,7 +102,7 @@ def _total_error(rule: ContributionRule) -> float:
     total = rule.plain_total()
     if total is None:
         return 0.0
-    maps = collected(rule, rule.all_neurons(), lambda group, part: group.signed(part)).double()
+    maps = collected(rule, rule.all_neurons(), signed_maps).double()
     error = _relative((maps.sum(0) - total.sum(0)).abs().max(), maps.abs().sum(0).max())
     if rule.num_neurons * total.numel() > _MOST_MAPS:
         return error

@@ -9,10 +9,16 @@ from xinc_pl.canvas.maps.group import MapGroup
 from xinc_pl.canvas.maps.threads import in_threads
 from xinc_pl.canvas.rules.rule import ContributionRule
 
+MakeMaps = Callable[[MapGroup, Tensor], Tensor]
+"""Makes maps of some neurons of a group, (m, R, C): ``signed_maps``, or ``MapGroup.magnitudes``."""
 
-def collected(
-    rule: ContributionRule, neurons: Tensor, make: Callable[[MapGroup, Tensor], Tensor], num_threads: int = 1
-) -> Tensor:
+
+def signed_maps(group: MapGroup, neurons: Tensor) -> Tensor:
+    """A group's signed maps."""
+    return group.signed(neurons)
+
+
+def collected(rule: ContributionRule, neurons: Tensor, make: MakeMaps, num_threads: int = 1) -> Tensor:
     """What ``make`` gives for some neurons, in their order: float32 (n, H, W)."""
     maps = torch.empty(len(neurons), *rule.size, device=neurons.device)
     places = torch.empty(rule.num_neurons, dtype=torch.int64, device=neurons.device)

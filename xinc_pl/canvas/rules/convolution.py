@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -15,6 +16,7 @@ from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.layers.placement import Placement
 from xinc_pl.canvas.layers.steps import SPATIAL, Step, StepKind
 from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.rules.operators import (
     AxisOperator,
     AxisStep,
@@ -34,6 +36,10 @@ _MOST_CHECKED = 1 << 12
 """Values of maps up to which more neurons than usual are checked."""
 
 
+Span = tuple[int, int]
+"""The first row or column, and the one after the last."""
+
+
 class ConvolutionRule(ContributionRule):
     """Z_io = x_i * w_io + b_o / C_in, carried to the image (Eq. 3 to 5).
 
@@ -51,6 +57,8 @@ class ConvolutionRule(ContributionRule):
     """
 
     takes_threads = True
+    window: Window | None = None
+    """The part of the image that maps are wanted of; None for the whole."""
 
     def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, convention: Convention) -> None:
         super().__init__(layer, later, placement, convention)
@@ -124,12 +132,33 @@ class ConvolutionRule(ContributionRule):
         """More where maps are small."""
         return max(min(_MOST_CHECKED // (self.size[0] * self.size[1]), 8), super().num_checked)
 
+    def within(self, window: Window) -> ContributionRule:
+        """From the places that the window's pixels come from alone."""
+        # A rule that builds on this one may make maps of its own.
+        if type(self) is not ConvolutionRule or self.placement.pixels is not None:
+            return super().within(window)
+        rule = copy.copy(self)
+        rule.size, rule.window = window.size, window
+        rule.__dict__.pop("_operators", None)
+        return rule
+
     def kernel_outputs(self, neurons: Tensor, with_bias: bool = True) -> Tensor:
         """Z of kernels ``neurons``: (n, h, w)."""
-        bias = self.layer.bias if with_bias else None
-        if bias is not None:
-            bias = bias[neurons % self.neuron_shape[1]] / self.neuron_shape[0]
-        return kernel_outputs(self.layer.operands, neurons, bias)[0]
+        return kernel_outputs(self.layer.operands, neurons, self._bias_of(neurons) if with_bias else None)[0]
+
+    def _outputs_within(self, neurons: Tensor, rows: Span, columns: Span) -> Tensor:
+        """Some rows and columns of Z."""
+        operands, bias = self.layer.operands, self._bias_of(neurons)
+        if self.layer.function is not F.conv2d:
+            return kernel_outputs(operands, neurons, bias)[0, :, slice(*rows), slice(*columns)]
+        around = _around(self.layer.input, (rows, columns), self.layer.weight.shape[-1] // 2)
+        operands = replace(operands, input=around, options={**operands.options, "padding": 0})
+        return kernel_outputs(operands, neurons, bias)[0]
+
+    def _bias_of(self, neurons: Tensor) -> Tensor | None:
+        """Each kernel's share of its output channel's bias."""
+        bias = self.layer.bias
+        return None if bias is None else bias[neurons % self.neuron_shape[1]] / self.neuron_shape[0]
 
     def _group(self, neurons: Tensor, phase: int) -> MapGroup:
         """Kernels of one pixel-shuffle phase."""
@@ -140,9 +169,15 @@ class ConvolutionRule(ContributionRule):
         stages = [self.backend.separable(row, column) for row, column in pairs]
 
         def maps(part: Tensor) -> Tensor:
-            return self._carry(self.kernel_outputs(part), stages).float()
+            if rows.span is None or columns.span is None:
+                outputs = self.kernel_outputs(part)
+            else:
+                outputs = self._outputs_within(part, rows.span, columns.span)
+            return self._carry(outputs, stages).float()
 
-        group = MapGroup(neurons, maps, max(*sizes, self.grid[0] * self.grid[1]), rows.classes, columns.classes)
+        (top, bottom), (left, right) = rows.span or (0, self.grid[0]), columns.span or (0, self.grid[1])
+        largest = max(*sizes, (bottom - top) * (right - left))
+        group = MapGroup(neurons, maps, largest, rows.classes, columns.classes)
         if self.placement.pixels is None:
             return group
         return MapGroup(
@@ -191,11 +226,24 @@ class ConvolutionRule(ContributionRule):
             elif index:
                 segments.append([])
         stride, phase = (self.layer.upscale, position) if self.shuffles_first else (1, 0)
-        return axis_operator(self.grid[axis], stride, phase, segments, self._zero_is_live)
+        operator = axis_operator(self.grid[axis], stride, phase, segments, self._zero_is_live)
+        if self.window is None:
+            return operator
+        return operator.within(*(self.window.rows, self.window.columns)[axis], self.grid[axis])
 
 
 Spatial = Callable[[int, int], AxisStep]
 """A linear step of the path to the image: by axis (0: rows) and position of the kernel in a pixel-shuffle cell."""
+
+
+def _around(image: Tensor, window: tuple[Span, Span], margin: int) -> Tensor:
+    """A window of an image (1, C, h, w) with a margin, zero beyond the image's edges."""
+    for axis, (start, stop) in zip((2, 3), window, strict=True):
+        first, last = max(start - margin, 0), min(stop + margin, image.shape[axis])
+        missing = (first - (start - margin), stop + margin - last)
+        image = image.narrow(axis, first, last - first)
+        image = F.pad(image, (0, 0, *missing) if axis == 2 else missing)
+    return image
 
 
 def _path(layers: Sequence[Layer]) -> list[Activation | Spatial]:

@@ -1,19 +1,26 @@
 """Contributions in a product with a weight: its neurons are its inputs."""
 
+import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from xinc_pl.canvas.errors import DissectionError
+from xinc_pl.canvas.layers.kind import Operands
 from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.layers.placement import Placement
 from xinc_pl.canvas.layers.product import Product
 from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.maps.sample import sampled
+from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.rules.rule import ContributionRule, Convention, Plain
 
 _MOST_PLAIN = 1 << 22
 """Values up to which the self-check looks at each output apart."""
+MOST_CHECKED = 1 << 18
+"""Values of a layer's input, or of its output, up to which the self-check looks at all pixels."""
 
 
 class LinearRule(ContributionRule):
@@ -52,6 +59,37 @@ class LinearRule(ContributionRule):
         if self.convention == "released":
             products = self._released(products, self.bias.movedim(-1, 0), by_output=True)
         return self.placement.placed(products)
+
+    def within(self, window: Window) -> ContributionRule:
+        """Of those pixels alone."""
+        # A rule that builds on this one may hold what is about all pixels.
+        if type(self) is not LinearRule or len(self.product.weights) > 1:
+            return super().within(window)
+        return self._of_pixels(window.pixels(self.size[1]), window.size)
+
+    def checked(self) -> ContributionRule:
+        """A sample of pixels, where there are many."""
+        pixels = checked_pixels(self.size, max(self.layer.input.numel(), self.layer.output.numel()))
+        if type(self) is not LinearRule or pixels is None or len(self.product.weights) > 1:
+            return self
+        return self._of_pixels(pixels, (1, len(pixels)))
+
+    def _of_pixels(self, pixels: Tensor, size: tuple[int, int]) -> "LinearRule":
+        """The same of some pixels, as an image of ``size``."""
+        layer, kind = self.layer, self.layer.kind
+        own = (pixels if self.placement.pixels is None else self.placement.pixels.cpu()[pixels]).to(self.device)
+        bias = kind.bias_term(layer.operands, layer.output)
+        if bias is not None:
+            bias = kind.pixels(layer.operands, bias.expand(layer.output.shape))[None, own]
+        options = {"axes": ("bpi", "bio", "bpo"), "scale": 1}
+        operands = Operands(layer.function, self.inputs[None, own], self.product.weights, bias, options)
+        output = kind.pixels(layer.operands, layer.output)[None, own]
+        rule = copy.copy(self)
+        rule.layer = replace(layer, uses=(replace(layer.uses[0], operands=operands, output=output),))
+        rule.size, rule.placement = size, Placement(size, None, self.placement.channels)
+        rule.product, rule.inputs = Product(operands), self.inputs[own]
+        rule.bias = self.bias[own] if self.bias.ndim > 1 else self.bias
+        return rule
 
     def plain(self, neurons: Tensor) -> Plain:
         """The formula as it stands, in double precision; released, with a share of the bias and the activation."""
@@ -119,6 +157,19 @@ class LinearRule(ContributionRule):
             return activation(shared)
         outputs = shared.unbind(1)
         return torch.stack([activation.of_channel(j, len(outputs))(each) for j, each in enumerate(outputs)], 1)
+
+
+def checked_pixels(size: tuple[int, int], num_values: int) -> Tensor | None:
+    """A seeded sample of pixels for the self-check, int64; None for all, if their tensors of ``num_values`` are small.
+
+    The first and the last are among them.
+    """
+    num_pixels = size[0] * size[1]
+    number = max(MOST_CHECKED * num_pixels // max(num_values, 1), 1)
+    if number >= num_pixels:
+        return None
+    pixels: Tensor = torch.cat([torch.tensor([0, num_pixels - 1]), sampled(num_pixels, number)]).unique()
+    return pixels
 
 
 def input_by_pixel(layer: Layer, placement: Placement) -> Tensor:

@@ -35,15 +35,40 @@ class AxisOperator:
         matrices: Float64 when built; the first is applied to f(Z), each next to f of the result before.
         classes: int64 (length of the axis,): for every row (or column) of the image, its class in the last result; None
             if every one is its own, in order.
+        span: Which rows of Z it starts from, the first and the one after the last; None for all.
     """
 
     matrices: tuple[Tensor, ...]
     classes: Tensor | None
+    span: tuple[int, int] | None = None
 
     def like(self, values: Tensor) -> "AxisOperator":
         """The same on the device and in the precision of ``values``."""
         matrices = tuple(matrix.to(values) for matrix in self.matrices)
-        return AxisOperator(matrices, None if self.classes is None else self.classes.to(values.device))
+        return AxisOperator(matrices, None if self.classes is None else self.classes.to(values.device), self.span)
+
+    def within(self, start: int, stop: int, length: int) -> "AxisOperator":
+        """What some neighbouring rows of the image need.
+
+        Args:
+            start: The first of them.
+            stop: The one after the last.
+            length: Of the axis of Z. What the first matrix has beyond is the row that holds the activation of zero.
+        """
+        classes = torch.arange(start, stop) if self.classes is None else self.classes[start:stop].cpu()
+        rows, own = classes.unique(return_inverse=True)
+        matrices = []
+        for matrix in reversed(self.matrices[1:]):
+            matrix = matrix[rows.to(matrix.device)]
+            rows = (matrix != 0).any(0).nonzero().flatten().cpu()
+            # One at least, lest a map that is zero all over has no rows to be made of.
+            rows = torch.zeros(1, dtype=torch.int64) if not len(rows) else rows
+            matrices.append(matrix[:, rows.to(matrix.device)])
+        first = self.matrices[0][rows.to(self.matrices[0].device)]
+        (used,) = (first[:, :length] != 0).any(0).nonzero(as_tuple=True)
+        span = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+        first = torch.cat([first[:, slice(*span)], first[:, length:]], 1)
+        return AxisOperator((first, *reversed(matrices)), own.to(first.device), span)
 
 
 def axis_operator(

@@ -13,6 +13,7 @@ from xinc_pl.canvas.backends.torch_backend import TORCH
 from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.layers.placement import Placement
 from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.maps.window import Window
 
 Convention = Literal["paper", "released", "effect"]
 CONVENTIONS: tuple[Convention, ...] = ("paper", "released", "effect")
@@ -33,7 +34,7 @@ class Plain(NamedTuple):
 
 
 class ContributionRule(ABC):
-    """Contribution maps of one layer's neurons.
+    """Contribution maps of one layer's neurons. ``check_rule`` checks all that is said here.
 
     Args:
         layer: The layer as it was recorded.
@@ -89,6 +90,14 @@ class ContributionRule(ABC):
             DissectionError: The layer's outputs are no pixels' channels.
         """
 
+    def within(self, window: Window) -> "ContributionRule":
+        """The same layer's maps in a window of the image alone. By default they are cut out of whole ones."""
+        return Cropped(self, window)
+
+    def checked(self) -> "ContributionRule":
+        """The rule that the self-check looks at: of some of the image's pixels, where that is quicker; or itself."""
+        return self
+
     def zero_inputs(self) -> Tensor:
         """Bool (num_neurons,): whether the neuron's own input is zero everywhere."""
         return self.layer.kind.zero_inputs(self.layer.operands)
@@ -112,3 +121,40 @@ class ContributionRule(ABC):
         per_output = torch.stack([kind.pixels(operands, term).T for term in kind.terms(operands, neurons)])
         placed = self.placement.placed(per_output)
         return Plain(placed.sum(1), placed.sum(1).abs(), placed)
+
+
+class Cropped(ContributionRule):
+    """Maps in a window, cut out of whole maps."""
+
+    def __init__(self, whole: ContributionRule, window: Window) -> None:
+        super().__init__(whole.layer, whole.later, whole.placement, whole.convention)
+        self.whole, self.window, self.size = whole, window, window.size
+        self.neuron_shape, self.backend, self.takes_threads = whole.neuron_shape, whole.backend, whole.takes_threads
+
+    @property
+    def device(self) -> torch.device:
+        """Where maps are made."""
+        return self.whole.device
+
+    def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
+        """Those of the whole image, without the rest."""
+        return (cropped(group, self.window) for group in self.whole.groups(neurons))
+
+    def per_output(self, neurons: Tensor) -> Tensor:
+        """Those of the whole image, without the rest."""
+        return self.window.crop(self.whole.per_output(neurons))
+
+
+def cropped(group: MapGroup, window: Window) -> MapGroup:
+    """A group's maps in a window."""
+
+    def crop(values: Tensor) -> Tensor:
+        for axis, classes, (start, stop) in ((-2, group.rows, window.rows), (-1, group.columns, window.columns)):
+            if classes is None:
+                values = values.narrow(axis, start, stop - start)
+            else:
+                values = values.index_select(axis, classes[start:stop])
+        return values.contiguous()
+
+    unsigned = None if group.unsigned is None else lambda part: crop(group.magnitudes(part))
+    return MapGroup(group.neurons, lambda part: crop(group.signed(part)), group.values_per_neuron, unsigned=unsigned)

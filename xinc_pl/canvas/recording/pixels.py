@@ -1,0 +1,83 @@
+"""A recording of some of the image's pixels, of a network that treats them one by one."""
+
+import torch
+from torch import Tensor
+
+from xinc_pl.canvas.recording.call import Call
+from xinc_pl.canvas.recording.image import as_image
+from xinc_pl.canvas.recording.recording import Recording
+
+_PRECISION = 64
+"""By how many units in the last place sums may differ that are added up in another order."""
+
+
+class SomePixels:
+    """What a recording would be, had the network been called on some pixels alone.
+
+    Every tensor that has as many places along an axis as the image has pixels is taken for theirs, but for parameters.
+    Whether that is so, the calls tell, repeated.
+
+    Args:
+        recording: The recording of all pixels.
+        pixels: Which of them, counted row by row: int64 (n,), or a range of neighbours, which takes no memory.
+        size: Height and width of the image that they are to form; one row by default.
+    """
+
+    def __init__(self, recording: Recording, pixels: Tensor | range, size: tuple[int, int] | None = None) -> None:
+        self._pixels = pixels
+        self._num_pixels = recording.size[0] * recording.size[1]
+        self._weights = set(map(id, recording.parameters))
+        self._taken: dict[int, tuple[Tensor, Tensor]] = {}  # with the original, so that its number stays its own
+        self.recording = Recording(
+            calls=tuple(call.with_tensors(self.taken, outputs=True) for call in recording.calls),
+            inputs=tuple(map(self.taken, recording.inputs)),
+            parameters=recording.parameters,
+            returned=tuple(map(self.taken, recording.returned)),
+            output=self.taken(recording.output),
+            size=(1, len(pixels)) if size is None else size,
+            names=recording.names,
+            numbers=tuple((self.taken(tensor), name) for tensor, name in recording.numbers),
+        )
+        self._whole = recording
+
+    def taken(self, tensor: Tensor) -> Tensor:
+        """Those pixels of a tensor of the recording; any that is about something else as it is."""
+        if id(tensor) not in self._taken:
+            is_theirs = self._num_pixels in tensor.shape and id(tensor) not in self._weights
+            self._taken[id(tensor)] = (tensor, self._part(tensor) if is_theirs else tensor)
+        return self._taken[id(tensor)][1]
+
+    def _part(self, tensor: Tensor) -> Tensor:
+        axis = tensor.shape.index(self._num_pixels)
+        if isinstance(self._pixels, range):
+            return tensor.narrow(axis, self._pixels.start, len(self._pixels))
+        return tensor.index_select(axis, self._pixels.to(tensor.device))
+
+    @property
+    def are_apart(self) -> bool:
+        """Whether every call gives for these pixels what it gave, so that no other pixel has a part in it."""
+        if self._num_pixels not in self._whole.output.shape:
+            return False
+        if not all(map(_gives_its_outputs, self.recording.calls)):
+            return False
+        image = as_image(self.recording.output, (1, len(self._pixels)))[:, 0]
+        pixels = torch.as_tensor(self._pixels, device=image.device)
+        return torch.equal(image, self._whole.image.flatten(1)[:, pixels])
+
+
+def _gives_its_outputs(call: Call) -> bool:
+    try:
+        outputs = call.run(lambda tensor: tensor)
+    except (RuntimeError, ValueError, IndexError, TypeError):  # it names the number of all pixels, say
+        return False
+    return len(outputs) == len(call.outputs) and all(map(_are_close, outputs, call.outputs))
+
+
+def _are_close(values: Tensor, recorded: Tensor) -> bool:
+    if values.shape != recorded.shape or values.dtype != recorded.dtype:
+        return False
+    if not (values.is_floating_point() or values.is_complex()) or not values.numel():
+        return torch.equal(values, recorded)
+    largest = recorded.abs().nan_to_num().max()
+    tolerance = _PRECISION * torch.finfo(values.dtype).eps * float(largest)
+    return torch.allclose(values, recorded, rtol=0, atol=tolerance, equal_nan=True)
