@@ -14,6 +14,7 @@ from case_oracle import COORDINATES, SIZE, Case
 from cases import CASES
 from convolution_cases import CONVOLUTIONS
 from networks import Written, three_linear
+from not_chains import NOT_CHAINS
 from safetensors import safe_open
 from safetensors.torch import save_file
 from siren_pytorch import SirenNet
@@ -70,6 +71,14 @@ def test_what_is_read_is_what_was_written(name: str, tmp_path: Path) -> None:
     again = Recording.load(tmp_path / "a.safetensors")
     assert [call.name for call in live.calls] == [call.name for call in again.calls]
     assert_the_same(live, again)
+
+
+@pytest.mark.parametrize("name", NOT_CHAINS)
+def test_networks_that_are_no_chains(name: str, tmp_path: Path) -> None:
+    network, inputs, _ = NOT_CHAINS[name]
+    live = record(network(), inputs, size=(4, 5))
+    live.save(tmp_path / "a.safetensors")
+    assert_the_same(live, Recording.load(tmp_path / "a.safetensors"))
 
 
 @pytest.mark.parametrize(
