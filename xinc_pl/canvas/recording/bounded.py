@@ -88,7 +88,7 @@ def _num_results(call: Call) -> int:
         case "split" | "unsafe_split" if given is not None:
             return longest // max(given, 1)
         case "chunk" | "unsafe_chunk" if given is not None:
-            return min(given, longest)
+            return given if tensor is not None and not tensor.numel() else min(given, longest)
         case "tensor_split" | "hsplit" | "vsplit" | "dsplit" if given is not None:
             return given
     return 0
