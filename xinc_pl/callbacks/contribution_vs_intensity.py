@@ -70,7 +70,7 @@ class ContributionVsIntensity(XINCCallback):
             as_rgb(frame.target),
             noted("frame", len(frame.target)),
             epoch=outputs.epoch,
-            psnr=dissected.psnr,
+            quality=dissected.quality,
         )
         outputs.image("all_layers", "comparison", picture, frame.index)
         for result in results:

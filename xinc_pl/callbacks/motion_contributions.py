@@ -121,7 +121,7 @@ class MotionContributions(XINCCallback):
             (before.frame.index, now.frame.index),
             noted(f"frame {now.frame.index}", 3 if target is None else len(target)),
             epoch=outputs.epoch,
-            psnr=now.psnr,
+            quality=now.quality,
         )
         index = now.frame.index
         outputs.image("all_layers", "motion", picture, index)

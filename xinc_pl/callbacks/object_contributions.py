@@ -74,7 +74,7 @@ class ObjectContributions(XINCCallback):
         shapes = [frames[0].canvas[layer].neuron_shape for layer in layers]
         shown = [_first(result, self.num_neurons) for result in results]
         indices = [dissected.frame.index for dissected in frames]
-        picture = draw_object_contributions(shown, shapes, indices, epoch=outputs.epoch, psnr=frames[0].psnr)
+        picture = draw_object_contributions(shown, shapes, indices, epoch=outputs.epoch, quality=frames[0].quality)
         outputs.image("all_layers", "objects", picture)
         for result in results:
             found = analysis.concentration(result, self.seed)

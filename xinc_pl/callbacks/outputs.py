@@ -101,6 +101,12 @@ class Outputs:
         for quantity, value in values.items():
             history.add(Quantity(self.name, layer, quantity, -1 if frame is None else frame), self.epoch, float(value))
 
+    def first(self, layer: str, quantity: str, frame: int | None = None) -> tuple[int, float] | None:
+        """Epoch and value of the first number of its kind in the run, before this moment; None if there is none."""
+        key = Quantity(self.name, layer, quantity, -1 if frame is None else frame)
+        earlier = [point for point in board_of(self.trainer).history.curve(key).items() if point[0] < self.epoch]
+        return earlier[0] if earlier else None
+
     def arrays(self, layer: str, quantity: str, arrays: Mapping[str, npt.ArrayLike], frame: int | None = None) -> None:
         """Write arrays by name to an ``.npz`` file.
 

@@ -32,7 +32,7 @@ def draw_contribution_vs_intensity(
     frame_title: str = "frame",
     *,
     epoch: int,
-    psnr: float | None,
+    quality: str,
 ) -> npt.NDArray[np.uint8]:
     """Draw frame, intensity and edges in the first column, then a column per layer: total, and total - intensity.
 
@@ -42,7 +42,7 @@ def draw_contribution_vs_intensity(
         frame: (H, W, 3) in [0, 1].
         frame_title: What is written above it.
         epoch: For the title.
-        psnr: For the title, in dB.
+        quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
         An image (height, 1280, 3).
@@ -53,7 +53,7 @@ def draw_contribution_vs_intensity(
     tall = width * aspect
     pitch = tall + TITLE_HEIGHT
     sheet = Sheet(_WIDTH, round(max(_HEADING + 3 * pitch + MARGIN, 360)))
-    sheet.words(f"contribution and intensity · {moment_title(epoch, psnr)}", MARGIN, 8, size=HEADING_SIZE, bold=True)
+    sheet.words(f"contribution and intensity · {moment_title(epoch, quality)}", MARGIN, 8, size=HEADING_SIZE, bold=True)
     unit, signed = Normalize(0, 1), Normalize(-1, 1)
 
     def box(column: int, row: int) -> tuple[float, float, float, float]:

@@ -30,7 +30,7 @@ def draw_motion(
     frame_title: str = "",
     *,
     epoch: int,
-    psnr: float | None,
+    quality: str,
 ) -> npt.NDArray[np.uint8]:
     """Draw the frame, the flow's magnitude, and each layer's change with its numbers.
 
@@ -41,7 +41,7 @@ def draw_motion(
         frames: Indices of the two.
         frame_title: What is written above the frame.
         epoch: For the title.
-        psnr: For the title, in dB.
+        quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
         An image (height, 1280, 3).
@@ -51,7 +51,7 @@ def draw_motion(
     pitch = tall + TITLE_HEIGHT + _FACTS
     rows = math.ceil((len(comparisons) + 2) / _COLUMNS)
     sheet = Sheet(_WIDTH, round(_HEADING + rows * pitch))
-    title = f"change and motion, frames {frames[0]} to {frames[1]} · {moment_title(epoch, psnr)}"
+    title = f"change and motion, frames {frames[0]} to {frames[1]} · {moment_title(epoch, quality)}"
     sheet.words(title, MARGIN, 8, size=HEADING_SIZE, bold=True)
 
     def box(place: int) -> tuple[float, float, float, float]:

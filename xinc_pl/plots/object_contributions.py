@@ -27,7 +27,7 @@ def draw_object_contributions(
     frames: Sequence[int],
     *,
     epoch: int,
-    psnr: float | None,
+    quality: str,
 ) -> npt.NDArray[np.uint8]:
     """Draw a row per layer: for each neuron its objects, and for a video their way through the frames.
 
@@ -36,7 +36,7 @@ def draw_object_contributions(
         shapes: ``neuron_shape`` of each layer.
         frames: Indices of the frames.
         epoch: For the title.
-        psnr: For the title, in dB.
+        quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
         An image (height, 1280, 3).
@@ -44,7 +44,7 @@ def draw_object_contributions(
     height = _HEADING + _ROW * len(results)
     figure = Figure(figsize=(12.8, height), dpi=100, facecolor="white")
     canvas = FigureCanvasAgg(figure)
-    title = f"contributions to objects · {moment_title(epoch, psnr)}"
+    title = f"contributions to objects · {moment_title(epoch, quality)}"
     figure.text(0.012, 1 - 0.1 / height, title, fontsize=HEADING_SIZE, weight="bold", va="top")
     styles = _styles(results[0].objects)
     handles = [
