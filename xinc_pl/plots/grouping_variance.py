@@ -21,6 +21,7 @@ from xinc_pl.plots.words import count_words, number, p_words
 LIMITS = (1e-5, 10.0)
 """Of the variance. Fixed, so that moments can be compared; what lies beyond is drawn at the edge."""
 
+_SAMPLE = "median of the null's neurons"
 _WIDTH, _ROW, _HEADING = 12.8, 3.2, 1.2
 
 
@@ -73,9 +74,7 @@ def _keys(results: Sequence[Sequence[VarianceDistribution]], nulls: Sequence[Nul
     if nulls:
         shifts = max(len(each.known) for each in nulls)
         keys.append(Patch(color=NULL_COLOUR, label=f"null: medians for {shifts} shifts, 5 to 95 %"))
-        keys.append(
-            Line2D([], [], color="white", marker="D", markeredgecolor="black", linestyle="none", label="same neurons")
-        )
+        keys.append(Line2D([], [], color="white", marker="D", markeredgecolor="black", linestyle="none", label=_SAMPLE))
     if any(each.shuffled is not None for layer in results for each in layer):
         keys.append(Patch(color=_pale("#555555"), label="shuffled pixels: no null"))
     return keys
@@ -121,10 +120,10 @@ def _draw_null(axes: Axes, place: int, null: Null) -> None:
 
 def _words(result: VarianceDistribution) -> str:
     """What stands below a box."""
-    name = f"{result.partition.name}\n{result.num_clusters} clusters"
+    name = f"{result.partition.name} ({result.num_clusters})"
     if result.null is None:
         return f"{name}\nno null"
-    return f"{name}\nratio {number(result.null.ratio)}, {p_words(result.null)}" if result.null.exists else name
+    return f"{name}\nratio {number(result.null.ratio)}\n{p_words(result.null)}" if result.null.exists else name
 
 
 def _draw_curves(axes: Axes, layer: Sequence[VarianceDistribution], is_last: bool) -> None:
