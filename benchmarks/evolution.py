@@ -73,7 +73,13 @@ def main() -> None:
         "contribution_vs_intensity": ("intensity", "intensity_control", "edges", "edges_control"),
         "object_contributions": ("concentration", "concentration_control", "concentration_p"),
         "motion_contributions": (
-            *("correlation", "correlation_control", "moving_over_still", "moving_over_still_control"),
+            *(
+                "correlation",
+                "correlation_p",
+                "correlation_given_difference",
+                "moving_over_still",
+                "moving_over_still_p",
+            ),
         ),
         "canvas_evolution": ("drift",),
     }.items():

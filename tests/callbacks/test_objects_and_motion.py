@@ -70,7 +70,10 @@ def test_motion_of_two_pairs(tmp_path: Path) -> None:
     }
     scalars = tags_of(run.log_dir, "scalars")
     assert "xinc/motion_contributions/head/correlation/frame_0002" in scalars
-    assert "xinc/motion_contributions/head/correlation_control/frame_0001" in scalars
+    assert "xinc/motion_contributions/head/correlation_other_pair/frame_0001" in scalars
+    nulls = ("correlation", "correlation_given_difference", "moving_over_still")
+    expected = {f"xinc/motion_contributions/head/{name}{end}/frame_0001" for name in nulls for end in ("", "_z", "_p")}
+    assert expected <= scalars
 
 
 def test_motion_of_one_chosen_pair_and_of_frames_given_in_code(tmp_path: Path) -> None:
