@@ -52,7 +52,7 @@ def drift(maps: Tensor, maps_before: Tensor) -> Tensor:
     return torch.where(norms > 0, 1 - (now * before).sum(1) / norms, torch.nan)
 
 
-_BESIDE = ("_control", "_other_pair", "null_")
+_BESIDE = ("_control", "_other_pair", "_null", "null_")
 """What tells the name of a number for comparison from that of the number itself."""
 
 Row = tuple[str, str, str, int, int, float]
@@ -138,7 +138,7 @@ def _with_value(panel: Panel) -> str:
 def panels_of(rows: Iterable[Row]) -> tuple[Panel, ...]:
     """Sort a run's numbers into panels, in the order in which they first came.
 
-    ``x_control``, ``x_other_pair`` and ``x/null_y`` go with ``x`` and ``x/y``. Frames keep their own panels where a
+    ``x_control``, ``x_null``, ``x_other_pair`` and ``x/null_y`` go with ``x`` and ``x/y``. Frames keep their own panels where a
     callback looks at several: a mean over frames that disagree would say nothing.
     """
     rows = list(rows)

@@ -25,9 +25,9 @@ class MotionContributions(XINCCallback):
     """Shows how contributions change from one frame to the next, beside what moves (Fig. 9).
 
     Logs, for every pair of frames, the picture ``xinc/motion_contributions/all_layers/motion`` and the scalars below.
-    Motion is what is left of the flow when the scene's median displacement is taken off. The flow is the data's own, else
-    TV-L1 on the frames. What a number has to beat is the same one with the motion shifted to any other place. Each pair
-    stands on its own, for pairs may disagree. With one frame only, a line says that there is no motion, and
+    Motion is what is left of the flow when the scene's median displacement is taken off. The flow is the data's own,
+    else TV-L1 on the frames. What a number has to beat is the same one with the motion shifted to any other place.
+    Each pair stands on its own, for pairs may disagree. With one frame only, a line says that there is no motion, and
     nothing else happens.
 
     Args:
@@ -40,8 +40,8 @@ class MotionContributions(XINCCallback):
     meanings: ClassVar[Mapping[str, str]] = {
         "motion": "per layer, the sum over neurons of how much their contributions change, over its mean",
         "correlation": "Spearman's rank correlation over pixels of the layer's change with the length of the motion",
-        "correlation_given_difference": "the same when the difference between the two frames is partialled out: does the "
-        "change follow motion beyond what differs?",
+        "correlation_given_difference": "the same when the difference between the two frames is partialled out: does "
+        "the change follow motion beyond what differs?",
         "correlation_other_pair": "the correlation with the motion of another pair of frames, in which the same things "
         "may move in the same places",
         "moving_over_still": "mean change of pixels that move against the scene over that of the others",
@@ -52,7 +52,7 @@ class MotionContributions(XINCCallback):
             for end, words in (
                 (
                     "_z",
-                    "how many standard deviations it lies from the mean of the same number with the motion elsewhere",
+                    "how many standard deviations it lies from the mean of the same with the motion elsewhere",
                 ),
                 ("_p", "share of all places of the frame where the motion would give as much, the right one counted"),
             )

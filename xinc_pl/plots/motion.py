@@ -19,7 +19,7 @@ FLOW_LIMIT = 8.0
 
 _WIDTH = 1280
 _HEADING = 54
-_FACTS = 72
+_FACTS = 92
 _COLUMNS = 3
 _BARS = 110
 
@@ -85,15 +85,15 @@ def draw_motion(
 
 def _facts(found: MotionComparison) -> list[str]:
     """The numbers of a layer, each with its null, and that of another pair."""
-    others = [
-        "" if math.isnan(value) else f"; other pair {number(value)}"
-        for value in (found.other_pair, found.moving_over_still_other_pair)
-    ]
-    return [
-        f"rank correlation {_with_null(found.correlation)}{others[0]}",
+    lines = [
+        f"rank correlation {_with_null(found.correlation)}",
         f"given the difference {_with_null(found.given_difference)}",
-        f"moving / still {_with_null(found.moving_over_still)}{others[1]}",
+        f"moving / still {_with_null(found.moving_over_still)}",
     ]
+    if math.isfinite(found.other_pair):
+        ratio = number(found.moving_over_still_other_pair)
+        lines.append(f"by another pair {number(found.other_pair)}, {ratio}")
+    return lines
 
 
 def _with_null(null: Null) -> str:
