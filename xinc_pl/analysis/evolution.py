@@ -138,8 +138,8 @@ def _with_value(panel: Panel) -> str:
 def panels_of(rows: Iterable[Row]) -> tuple[Panel, ...]:
     """Sort a run's numbers into panels, in the order in which they first came.
 
-    ``x_control``, ``x_null``, ``x_other_pair`` and ``x/null_y`` go with ``x`` and ``x/y``. Frames keep their own panels where a
-    callback looks at several: a mean over frames that disagree would say nothing.
+    ``x_control``, ``x_null``, ``x_other_pair`` and ``x/null_y`` go with ``x`` and ``x/y``. Frames keep their own panels
+    where a callback looks at several: a mean over frames that disagree would say nothing.
     """
     rows = list(rows)
     frames: dict[str, set[int]] = {}
