@@ -1,5 +1,6 @@
 """Contributions of sampled neurons to things and stuff (Fig. 8, 19)."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,9 @@ from xinc_pl.plots.words import number
 LIMITS = (0.1, 10.0)
 """Of a share, in multiples of an even one. The same at every moment; what lies beyond is drawn at the edge."""
 
-_ROW, _HEADING = 2.6, 1.7
+_ROW, _HEADING = 2.6, 1.25
+_PER_LINE = 7
+"""Objects in a line of the legend."""
 
 
 def draw_object_contributions(
@@ -46,7 +49,8 @@ def draw_object_contributions(
     Returns:
         An image (height, 1280, 3).
     """
-    height = _HEADING + _ROW * len(results)
+    heading = _HEADING + 0.22 * math.ceil(len(results[0].objects) / _PER_LINE)
+    height = heading + _ROW * len(results)
     figure = Figure(figsize=(12.8, height), dpi=100, facecolor="white")
     canvas = FigureCanvasAgg(figure)
     title = f"contributions to objects · {moment_title(epoch, quality)}"
@@ -59,7 +63,7 @@ def draw_object_contributions(
     figure.legend(
         handles=handles,
         loc="upper left",
-        ncols=min(len(handles), 7),
+        ncols=min(len(handles), _PER_LINE),
         fontsize=FONT_SIZE - 1,
         frameon=False,
         bbox_to_anchor=(0, 1 - 0.5 / height),
@@ -67,11 +71,11 @@ def draw_object_contributions(
         handletextpad=0.2,
     )
     figure.text(
-        0.012, 1 - (_HEADING - 0.45) / height, _note(concentrations, num_small), fontsize=FONT_SIZE - 1, color="#555555"
+        0.012, 1 - (heading - 0.35) / height, _note(concentrations, num_small), fontsize=FONT_SIZE - 1, color="#555555"
     )
     of_layers = concentrations or [None] * len(results)
     for row, (result, shape, found) in enumerate(zip(results, shapes, of_layers, strict=True)):
-        bottom = 1 - (_HEADING + (row + 1) * _ROW - 0.5) / height
+        bottom = 1 - (heading + (row + 1) * _ROW - 0.5) / height
         axes = figure.add_axes((0.075, bottom, 0.915, (_ROW - 0.85) / height))
         _draw_layer(axes, result, shape, styles)
         steps = f"; steps: frames {', '.join(map(str, frames))}" if len(frames) > 1 else ""
