@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         MotionContributions,
         NeuronUMAP,
         ObjectContributions,
+        PlaceOrContent,
         RepresentationSpread,
         XINCCallback,
     )
@@ -43,6 +44,7 @@ __all__ = [
     "NeRV",
     "NeuronUMAP",
     "ObjectContributions",
+    "PlaceOrContent",
     "RepresentationSpread",
     "Run",
     "RunError",

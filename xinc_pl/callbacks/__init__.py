@@ -12,6 +12,7 @@ from xinc_pl.callbacks.motion_contributions import MotionContributions
 from xinc_pl.callbacks.neuron_umap import NeuronUMAP
 from xinc_pl.callbacks.object_contributions import ObjectContributions
 from xinc_pl.callbacks.outputs import Outputs
+from xinc_pl.callbacks.place_or_content import PlaceOrContent
 from xinc_pl.callbacks.reconstruction import ReconstructionWriter
 from xinc_pl.callbacks.representation_spread import RepresentationSpread
 from xinc_pl.callbacks.request import Request
@@ -29,6 +30,7 @@ __all__ = [
     "NeuronUMAP",
     "ObjectContributions",
     "Outputs",
+    "PlaceOrContent",
     "ReconstructionWriter",
     "RepresentationSpread",
     "Request",

@@ -112,10 +112,14 @@ class Outputs:
         }
         self.scalars(layer, {quantity: value for quantity, value in values.items() if math.isfinite(value)}, frame)
 
+    def curve(self, layer: str, quantity: str, frame: int | None = None) -> Mapping[int, float]:
+        """All numbers of a kind that this callback has logged in the run, by epoch."""
+        of_frame = -1 if frame is None else frame
+        return board_of(self.trainer).history.curve(Quantity(self.name, layer, quantity, of_frame))
+
     def first(self, layer: str, quantity: str, frame: int | None = None) -> tuple[int, float] | None:
         """Epoch and value of the first number of its kind in the run, before this moment; None if there is none."""
-        key = Quantity(self.name, layer, quantity, -1 if frame is None else frame)
-        earlier = [point for point in board_of(self.trainer).history.curve(key).items() if point[0] < self.epoch]
+        earlier = [point for point in self.curve(layer, quantity, frame).items() if point[0] < self.epoch]
         return earlier[0] if earlier else None
 
     def arrays(self, layer: str, quantity: str, arrays: Mapping[str, npt.ArrayLike], frame: int | None = None) -> None:
