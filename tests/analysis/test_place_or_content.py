@@ -36,17 +36,26 @@ def scene(steps: int, per_step: int = 3) -> tuple[list[torch.Tensor], list[npt.N
 
 def test_flows_are_composed_along_the_way_back() -> None:
     _, flows = scene(4)
-    displacement, inside = composed(flows)
+    displacement, is_known = composed(flows)
     assert (displacement[0, 8:18, 14:24] == 12).all(), "four steps of three"
     assert not displacement[0, :8].any()
     assert not displacement[1].any()
-    assert inside.all()
-    turning = [np.stack([np.full(SIZE, 2.0), np.zeros(SIZE)]), np.stack([np.zeros(SIZE), np.full(SIZE, 5.0)])]
-    displacement, inside = composed(turning)
-    assert displacement[:, 10, 10].tolist() == [2, 5]
-    assert not inside[:5].any(), "it has come from above the frame"
-    assert not inside[:, :2].any()
-    assert inside[5:, 2:].all()
+    assert is_known[18:].all()
+    turning = [np.stack([np.full(SIZE, 2.0), np.full(SIZE, 2.0)]), np.stack([np.full(SIZE, 1.0), np.full(SIZE, 3.0)])]
+    displacement, is_known = composed(turning)
+    assert displacement[:, 10, 10].tolist() == [3, 5]
+    assert not is_known[:5].any(), "it has come from above the frame"
+    assert not is_known[:, :3].any()
+    assert is_known[5:, 3:].all()
+
+
+def test_a_way_that_leads_into_what_hid_the_content_is_lost() -> None:
+    _, flows = scene(4)
+    displacement, is_known = composed(flows)
+    assert is_known[8:18, 14:24].all(), "the square itself"
+    behind = is_known[8:18, 2:14]
+    assert not behind[:, 9:].any(), "the ground that the square has just uncovered"
+    assert not displacement[:, 8:18, :2].any()
 
 
 def test_what_moves_and_is_visible_in_both_is_compared() -> None:

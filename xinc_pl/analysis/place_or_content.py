@@ -15,6 +15,8 @@ Floats = npt.NDArray[np.float64]
 
 MIN_MOTION = 8.0
 """Pixels. What moves less is nearly in the same place."""
+MAX_TURN = 0.5
+"""How much the motion of one thing changes from a frame to the next, in its own length, beside one pixel."""
 MAX_DIFFERENCE = 0.1
 """Mean over channels: a pixel whose colour differs by more from where it came from was hidden there."""
 
@@ -75,19 +77,22 @@ def composed(flows: Sequence[Floats]) -> tuple[Floats, npt.NDArray[np.bool_]]:
 
     Returns:
         The displacement float64 (2, H, W) over all of them, at the last frame's pixels; and bool (H, W), whether the
-        way back has stayed within the frame.
+        way back has stayed within the frame, and has not turned suddenly: there it leads into what hid the content.
     """
     height, width = flows[0].shape[1:]
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
     y, x = rows.copy(), columns.copy()
-    inside = np.ones((height, width), dtype=bool)
+    is_known = np.ones((height, width), dtype=bool)
+    last = flows[-1]
     for flow in reversed(flows):
         # The nearest pixel's flow: between two objects that of either, and nothing in between.
         at = np.rint(y).astype(np.int64), np.rint(x).astype(np.int64)
-        x, y = x - flow[0][at], y - flow[1][at]
-        inside &= (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+        step = flow[:, at[0], at[1]]
+        is_known &= np.linalg.norm(step - last, axis=0) <= 1 + MAX_TURN * np.linalg.norm(last, axis=0)
+        x, y, last = x - step[0], y - step[1], step
+        is_known &= (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
         x, y = x.clip(0, width - 1), y.clip(0, height - 1)
-    return np.stack([columns - x, rows - y]), inside
+    return np.stack([columns - x, rows - y]), is_known
 
 
 def content_path(flows: Sequence[Floats], before: Tensor, now: Tensor, min_motion: float = MIN_MOTION) -> ContentPath:
@@ -99,12 +104,12 @@ def content_path(flows: Sequence[Floats], before: Tensor, now: Tensor, min_motio
         now: The later frame.
         min_motion: From how many pixels on, both from its place and against the scene's median, something has moved.
     """
-    displacement, inside = composed(flows)
+    displacement, is_known = composed(flows)
     against_scene = displacement - np.median(displacement, axis=(1, 2), keepdims=True)
     moves = np.minimum(*(np.linalg.norm(each, axis=0) for each in (displacement, against_scene))) >= min_motion
     earlier, later = (each.cpu().float().flatten(1).T.contiguous() for each in (before, now))
-    differs = (_along(earlier, displacement, np.ones_like(inside)) - later).abs().mean(1).view(inside.shape).numpy()
-    return ContentPath(displacement, inside & moves & (differs <= MAX_DIFFERENCE))
+    differs = (_along(earlier, displacement, np.ones_like(is_known)) - later).abs().mean(1).view(is_known.shape).numpy()
+    return ContentPath(displacement, is_known & moves & (differs <= MAX_DIFFERENCE))
 
 
 def place_or_content(

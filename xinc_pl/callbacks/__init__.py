@@ -8,6 +8,7 @@ from xinc_pl.callbacks.contribution_vs_intensity import ContributionVsIntensity
 from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.faithfulness import Faithfulness
 from xinc_pl.callbacks.grouping_variance import GroupingVariance
+from xinc_pl.callbacks.map_spectrum import MapSpectrum
 from xinc_pl.callbacks.motion_contributions import MotionContributions
 from xinc_pl.callbacks.neuron_umap import NeuronUMAP
 from xinc_pl.callbacks.object_contributions import ObjectContributions
@@ -26,6 +27,7 @@ __all__ = [
     "Faithfulness",
     "GroupingVariance",
     "LastCheckpoint",
+    "MapSpectrum",
     "MotionContributions",
     "NeuronUMAP",
     "ObjectContributions",

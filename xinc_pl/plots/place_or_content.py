@@ -80,7 +80,7 @@ def draw_place_or_content(
     for column, (result, course) in enumerate(zip(results, courses, strict=True)):
         left, wide = _LEFT + column * pitch, pitch - _GAP - 30
         _draw_neurons(sheet.axes((left, top, wide, _SCATTER)), result, is_first=not column)
-        _draw_course(sheet.axes((left, below, wide, _CURVES)), course, is_first=not column, is_last=not column)
+        _draw_course(sheet.axes((left, below, wide, _CURVES)), course, is_first=not column)
     note = f"null: the same motion shifted to wrong places; {count_words([each.null for each in results])}"
     sheet.words(note, MARGIN, sheet.height - 26, size=FONT_SIZE - 1, colour="#555555")
     return sheet.pixels()
@@ -94,7 +94,7 @@ def _draw_neurons(axes: Axes, result: PlaceOrContent, is_first: bool) -> None:
     axes.set_xlim(-1, 1)
     axes.set_ylim(-1, 1)
     axes.set_xticks([-1, 0, 1])
-    axes.set_yticks([-1, 0, 1])
+    axes.set_yticks([-1, 0, 1], ["-1", "0", "1"] if is_first else [""] * 3)
     axes.tick_params(labelsize=FONT_SIZE - 3)
     axes.grid(alpha=0.3)
     axes.set_xlabel("same place", fontsize=FONT_SIZE - 1, labelpad=1)
@@ -105,7 +105,7 @@ def _draw_neurons(axes: Axes, result: PlaceOrContent, is_first: bool) -> None:
     axes.set_title(f"{result.layer}\n{nearer}, {p_words(result.null)}", fontsize=FONT_SIZE - 2)
 
 
-def _draw_course(axes: Axes, course: Course, is_first: bool, is_last: bool) -> None:
+def _draw_course(axes: Axes, course: Course, is_first: bool) -> None:
     for curve, colour, style, label in (
         (course.other, CONTROL_COLOUR, "--", "null"),
         (course.place, PLACE_COLOUR, "-", "same place"),
@@ -116,12 +116,12 @@ def _draw_course(axes: Axes, course: Course, is_first: bool, is_last: bool) -> N
     if epochs:
         epoch_axis(axes, min(epochs), max(epochs), room=1.3)
     axes.set_ylim(-0.3, 1)
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"] if is_first else [""] * 3)
     axes.tick_params(labelsize=FONT_SIZE - 3)
     axes.grid(alpha=0.3)
     axes.set_xlabel("epoch", fontsize=FONT_SIZE - 1, labelpad=1)
     if is_first:
         axes.set_ylabel("median correlation", fontsize=FONT_SIZE - 1, labelpad=1)
-    if is_last:
         axes.legend(fontsize=FONT_SIZE - 4, loc="best", framealpha=0.7)
     last = [number(list(curve.values())[-1]) if curve else "none" for curve in (course.place, course.content)]
     axes.set_title(f"place {last[0]}, content {last[1]}", fontsize=FONT_SIZE - 2)
