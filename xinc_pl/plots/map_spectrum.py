@@ -47,7 +47,7 @@ def draw_map_spectrum(
     figure.text(0.012, 0.98, title, fontsize=HEADING_SIZE, weight="bold", va="top")
     colours = layer_colours([each.name for each in layers])
     greys = {each.name: colour for each, colour in zip(references, (CONTROL_COLOUR, WHOLE_COLOUR), strict=False)}
-    _draw_spectra(figure.add_axes((0.07, 0.13, 0.26, 0.62)), [*layers, *references], colours | greys, set(greys))
+    _draw_spectra(figure.add_axes((0.085, 0.13, 0.245, 0.62)), [*layers, *references], colours | greys, set(greys))
     _draw_centroids(figure.add_axes((0.40, 0.13, 0.26, 0.62)), layers, references, colours, greys)
     _draw_courses(figure.add_axes((0.73, 0.13, 0.255, 0.62)), courses, colours | greys, set(greys))
     figure.legend(
