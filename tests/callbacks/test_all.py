@@ -67,7 +67,7 @@ def test_every_callback_takes_frames_of_any_number_of_channels(tmp_path: Path, n
 def check_tags(tags: list[str], callbacks: list[XINCCallback]) -> None:
     """Every callback has left tags, and the page says what each of them means."""
     tags = [tag for tag in tags if tag.startswith("xinc/")]
-    videos_only = {"motion_contributions", "object_contributions"}
+    videos_only = {"motion_contributions", "object_contributions", "place_or_content"}
     assert {callback.name for callback in callbacks} - {tag.split("/")[1] for tag in tags} <= videos_only
     meanings = {callback.name: callback.meanings for callback in callbacks}
     for tag in tags:
