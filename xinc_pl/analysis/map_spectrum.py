@@ -73,8 +73,8 @@ def spectra(name: str, pictures: Tensor) -> Spectra:
         spread = (power * (radius - centroid[:, None]).square()).sum(1).sqrt()
         bands = torch.zeros(len(part), len(frequencies), dtype=torch.float64).index_add_(1, band, power)
         found.append((bands, centroid, spread))
-    bands, centroid, spread = (torch.cat(each).numpy() for each in zip(*found, strict=True))
-    return Spectra(name, frequencies, bands, centroid, spread)
+    parts = [torch.cat(each).numpy() for each in zip(*found, strict=True)]
+    return Spectra(name, frequencies, power=parts[0], centroid=parts[1], bandwidth=parts[2])
 
 
 def _hann(length: int) -> Tensor:

@@ -63,7 +63,7 @@ def draw_place_or_content(
     Returns:
         An image (height, 1280, 3).
     """
-    width = 340
+    width = 340.0
     tall = width * compared.shape[0] / compared.shape[1]
     top = _HEADING + TITLE_HEIGHT + tall + TITLE_HEIGHT + 16
     below = top + _SCATTER + 2 * TITLE_HEIGHT + 34
@@ -72,8 +72,8 @@ def draw_place_or_content(
     marked = np.where(compared[..., None], pictures[1], 0.15 * pictures[1] + 0.85)
     titles = f"frame {frames[0]}", f"frame {frames[1]}", "what is compared"
     for column, (picture, title) in enumerate(zip((*pictures, marked), titles, strict=True)):
-        left = MARGIN + column * (width + MARGIN)
-        sheet.picture(picture, (left, _HEADING + TITLE_HEIGHT, width, tall), title)
+        across = MARGIN + column * (width + MARGIN)
+        sheet.picture(picture, (across, _HEADING + TITLE_HEIGHT, width, tall), title)
     for line, words in enumerate(("dots: neurons", "above the line: nearer", "to content", "+: median")):
         sheet.words(words, MARGIN + 3 * (width + MARGIN), _HEADING + TITLE_HEIGHT + 24 * line, size=FONT_SIZE - 1)
     pitch = (_WIDTH - _LEFT + _GAP - MARGIN) / max(len(results), 3)
