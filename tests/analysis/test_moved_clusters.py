@@ -3,8 +3,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from xinc_pl.analysis.moved_clusters import MovableClusters, given, shifted_nulls
-from xinc_pl.analysis.nulls import shift_offsets
+from xinc_pl.analysis.moved_clusters import MovableClusters, given, nulls_within, shifted_nulls
+from xinc_pl.analysis.nulls import other_parts, shift_offsets
 
 SIZE = (6, 8)
 GENERATOR = torch.Generator().manual_seed(0)
@@ -39,6 +39,19 @@ def test_nulls_are_those_of_plain_loops_over_labels_and_overlapping_masks(signed
         assert found.actual == pytest.approx(naive_median(maps, masks, signed), rel=1e-5)
         expected = [naive_median(maps, np.roll(masks, tuple(offset), (1, 2)), signed) for offset in OFFSETS]
         np.testing.assert_allclose(found.draws, expected, rtol=1e-5)
+
+
+def test_within_the_frame_the_middle_meets_the_clusters_of_other_parts() -> None:
+    places = other_parts(SIZE, 5, seed=0)
+    for found, partition in zip(
+        nulls_within(MAPS, [LABELS, MASKS], [True, True], places), (LABELS, MASKS), strict=True
+    ):
+        masks = partition if partition.ndim == 3 else torch.stack([partition == k for k in partition.unique()])
+        expected = []
+        for top, left in [(1, 2), *places.tolist()]:
+            part = masks[:, top : top + 3, left : left + 4]
+            expected.append(naive_median(MAPS[:, 1:4, 2:6], part[part.flatten(1).any(1)].numpy(), signed=True))
+        np.testing.assert_allclose([found.actual, *found.draws], expected, rtol=1e-5)
 
 
 def test_memory_stays_bounded_by_taking_some_neurons_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Nulls against plain loops, worked examples, and random data on which nothing may be found."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +11,16 @@ from xinc_pl.analysis.nulls import (
     Null,
     cells,
     correlation_null,
+    correlations_within,
     far_offsets,
     inside_over_outside_null,
     interval,
+    middle,
+    other_parts,
     p_value,
     permuted_within,
     shift_offsets,
     shifted_correlations,
-    shifted_partial_correlations,
     shifted_products,
 )
 
@@ -52,12 +55,45 @@ def test_partial_correlations_are_those_of_what_a_regression_leaves() -> None:
         return np.asarray(values.ravel() - design @ np.linalg.lstsq(design, values.ravel(), rcond=None)[0])
 
     expected = at_each_shift(lambda moved: float(np.corrcoef(left_of(FIXED), left_of(moved))[0, 1]), MOVED)
-    np.testing.assert_allclose(shifted_partial_correlations(FIXED, MOVED, GIVEN), expected, atol=1e-9)
-    constant = np.full((6, 7), 0.3)
-    np.testing.assert_array_equal(
-        shifted_partial_correlations(FIXED, MOVED, constant), shifted_correlations(FIXED, MOVED)
+    found = correlation_null(FIXED, MOVED, GIVEN)
+    np.testing.assert_allclose([found.actual, *found.draws], expected.ravel(), atol=1e-9)
+    plain, constant = correlation_null(FIXED, MOVED), correlation_null(FIXED, MOVED, np.full((6, 7), 0.3))
+    np.testing.assert_array_equal(plain.draws, constant.draws)
+    assert not correlation_null(FIXED, MOVED, FIXED).exists, "nothing is left of the first"
+
+
+def test_within_the_frame_the_middle_meets_every_part() -> None:
+    assert middle((6, 7)) == (slice(1, 4), slice(2, 5))
+    expected = np.array(
+        [
+            [np.corrcoef(FIXED[1:4, 2:5].ravel(), MOVED[y : y + 3, x : x + 3].ravel())[0, 1] for x in range(5)]
+            for y in range(4)
+        ]
     )
-    assert np.isnan(shifted_partial_correlations(FIXED, MOVED, FIXED)).all(), "nothing is left of the first"
+    np.testing.assert_allclose(correlations_within(FIXED, MOVED), expected, atol=1e-6)
+    also = correlation_null(FIXED, MOVED).also
+    assert also is not None
+    assert also.actual == pytest.approx(expected[1, 2])
+    np.testing.assert_allclose(np.sort(also.draws), np.sort(np.delete(expected.ravel(), 7)), atol=1e-6)
+    assert np.isnan(correlations_within(np.ones((6, 7)), MOVED)).all()
+
+
+def test_other_parts_are_far_from_the_middle_and_within_the_frame() -> None:
+    places = other_parts((16, 32), 24, seed=0)
+    assert len({tuple(place) for place in places.tolist()}) == 24
+    for top, left in places:
+        assert 0 <= top <= 8
+        assert 0 <= left <= 16
+        assert abs(top - 4) >= 2 or abs(left - 8) >= 4
+    assert len(other_parts((1, 1), 24, seed=0)) == 0
+
+
+def test_the_larger_p_of_two_nulls_counts() -> None:
+    draws = np.arange(24.0)
+    assert Null(30.0, draws, also=Null(10.0, draws)).p == Null(10.0, draws).p == 15 / 25
+    assert Null(30.0, draws, also=Null(30.0, draws[:9])).p == 1 / 10
+    assert Null(30.0, draws, also=Null(30.0, draws[:9])).floor == 1 / 10
+    assert Null(30.0, draws, also=Null(float("nan"), draws)).p == 1 / 25, "there is no other"
 
 
 def test_inside_over_outside_is_that_of_plain_loops() -> None:
@@ -72,7 +108,7 @@ def test_inside_over_outside_is_that_of_plain_loops() -> None:
 
 
 def test_a_constant_has_no_correlation_and_no_p() -> None:
-    found = correlation_null(shifted_correlations(FIXED, np.full((6, 7), 0.1)))
+    found = correlation_null(FIXED, np.full((6, 7), 0.1))
     assert not found.exists
     assert np.isnan([found.actual, found.p, found.z, found.ratio, found.median, *found.band]).all()
 
@@ -154,9 +190,9 @@ def test_on_smooth_pictures_that_have_nothing_to_do_with_each_other_p_is_uniform
     for seed in range(300):
         first, second = smooth(2 * seed), smooth(2 * seed + 1)
         if two_pictures == "correlation":
-            found.append(correlation_null(shifted_correlations(first, second)).p)
+            found.append(replace(correlation_null(first, second), also=None).p)
         elif two_pictures == "partial":
-            found.append(correlation_null(shifted_partial_correlations(first, second, smooth(seed + 1000))).p)
+            found.append(replace(correlation_null(first, second, smooth(seed + 1000)), also=None).p)
         else:
             found.append(inside_over_outside_null(first - first.min(), second > second.mean()).p)
     for level in (0.05, 0.2, 0.5):  # within three standard deviations of a share
@@ -166,6 +202,7 @@ def test_on_smooth_pictures_that_have_nothing_to_do_with_each_other_p_is_uniform
 
 def test_a_picture_that_is_the_other_one_has_the_smallest_p_there_is() -> None:
     first = smooth(0)
-    found = correlation_null(shifted_correlations(first, -3 * first + 1))
-    assert found.p == found.floor == 1 / first.size
+    found = correlation_null(first, -3 * first + 1)
+    assert found.p == found.floor == 1 / (13 * 17), "so many places has the middle"
+    assert replace(found, also=None).p == 1 / first.size
     assert found.z < -3

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from xinc_pl.analysis.channels import intensity, scaled
-from xinc_pl.analysis.nulls import Null, correlation_null, shifted_correlations
+from xinc_pl.analysis.nulls import Null, correlation_null
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,6 +60,6 @@ def compare_with_intensity(layer: str, total: Tensor, features: FrameFeatures) -
         layer=layer,
         total=contributions,
         difference=contributions - features.intensity,
-        with_intensity=correlation_null(shifted_correlations(contributions, features.intensity)),
-        with_edges=correlation_null(shifted_correlations(contributions, features.edges)),
+        with_intensity=correlation_null(contributions, features.intensity),
+        with_edges=correlation_null(contributions, features.edges),
     )

@@ -1,7 +1,7 @@
 """How unevenly neurons treat the clusters of a partition (Fig. 4, 16), beside the same clusters in the wrong places."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import sample_neurons
-from xinc_pl.analysis.moved_clusters import MovableClusters, given, shifted_nulls
-from xinc_pl.analysis.nulls import Null, cells, shift_offsets
+from xinc_pl.analysis.moved_clusters import MovableClusters, given, nulls_within, shifted_nulls
+from xinc_pl.analysis.nulls import Null, cells, other_parts, shift_offsets
 from xinc_pl.analysis.partitions import Partition
 from xinc_pl.canvas import LayerCanvas, LayerStatistics
 
@@ -104,12 +104,14 @@ def variance_nulls(
     num_neurons: int = NUM_COMPARED,
     seed: int = 0,
 ) -> Mapping[Partition, Null]:
-    """The nulls of partitions, those left out that a shift leaves as they are.
+    """The nulls of partitions: cyclic shifts and, as another, shifts within the frame.
+
+    Partitions are left out that a shift leaves as they are.
 
     Args:
         canvas: The layer's.
         labels: Of each partition, labels (H, W) or masks bool (K, H, W).
-        num_shifts: How many cyclic shifts; p cannot be smaller than 1 / (1 + ``num_shifts``).
+        num_shifts: How many shifts of each kind; p cannot be smaller than 1 / (1 + ``num_shifts``).
         num_neurons: How many neurons, the layer's own sample of them for this seed.
         seed: Of neurons and shifts.
     """
@@ -117,8 +119,11 @@ def variance_nulls(
     if not testable:
         return {}
     clusters = [MovableClusters.of(labels[each], _is_signed(each)) for each in testable]
-    offsets = shift_offsets(canvas.size, num_shifts, seed)
-    return dict(zip(testable, shifted_nulls(_magnitudes(canvas, num_neurons, seed), clusters, offsets), strict=True))
+    magnitudes = _magnitudes(canvas, num_neurons, seed)
+    around = shifted_nulls(magnitudes, clusters, shift_offsets(canvas.size, num_shifts, seed))
+    signed, places = [each.signed for each in clusters], other_parts(canvas.size, num_shifts, seed)
+    within = nulls_within(magnitudes, [labels[each] for each in testable], signed, places)
+    return {each: replace(null, also=other) for each, null, other in zip(testable, around, within, strict=True)}
 
 
 def explained(

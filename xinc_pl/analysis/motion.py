@@ -12,7 +12,6 @@ from xinc_pl.analysis.nulls import (
     correlation_null,
     inside_over_outside_null,
     shifted_correlations,
-    shifted_partial_correlations,
 )
 from xinc_pl.frames import Frame
 
@@ -107,15 +106,13 @@ def compare_with_motion(
     values = values / mean if mean > 0 else np.zeros_like(values)
     motion = residual_motion(flow)
     changed, moved = ranks(values), ranks(motion)
-    partial = np.full(values.shape, np.nan)
-    if difference is not None:
-        partial = shifted_partial_correlations(changed, moved, ranks(difference))
+    unknown = Null(float("nan"), np.empty(0))
     other = None if other_flow is None else residual_motion(other_flow)
     return MotionComparison(
         layer=layer,
         change=values,
-        correlation=correlation_null(shifted_correlations(changed, moved)),
-        given_difference=correlation_null(partial),
+        correlation=correlation_null(changed, moved),
+        given_difference=unknown if difference is None else correlation_null(changed, moved, ranks(difference)),
         moving_over_still=inside_over_outside_null(values, motion > min_motion),
         other_pair=float("nan") if other is None else float(shifted_correlations(changed, ranks(other))[0, 0]),
         moving_over_still_other_pair=float("nan")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from xinc_pl.analysis.nulls import Integers, Null, permuted_within
+from xinc_pl.analysis.nulls import Integers, Null, middle, permuted_within
 
 _CHUNK_VALUES = 1 << 23
 """How many values of maps, and how many places of pixels, are laid out at a time: 64 MiB at most."""
@@ -62,6 +62,41 @@ def shifted_nulls(magnitudes: Tensor, partitions: Sequence[MovableClusters], off
     moved = [[each.shifted(offset) for each in partitions] for offset in offsets]
     medians = _medians(magnitudes, partitions, [in_place, *moved])
     return tuple(Null(float(column[0]), column[1:]) for column in medians.T)
+
+
+def nulls_within(
+    magnitudes: Tensor, partitions: Sequence[Tensor], signed: Sequence[bool], places: Integers
+) -> tuple[Null, ...]:
+    """The same median in the middle of the maps, and there again with the clusters of other parts of the frame.
+
+    Args:
+        magnitudes: (n, H, W), of a sample of neurons.
+        partitions: Labels (H, W) or masks bool (K, H, W).
+        signed: Of each partition, whether deltas keep their sign.
+        places: int64 (m, 2), where other parts start, as from ``nulls.other_parts``.
+
+    Returns:
+        For each partition a null of m draws.
+    """
+    rows, columns = middle((magnitudes.shape[1], magnitudes.shape[2]))
+    inner = magnitudes[:, rows, columns]
+    tall, wide = rows.stop - rows.start, columns.stop - columns.start
+    starts = [(rows.start, columns.start), *((int(top), int(left)) for top, left in places)]
+    found = []
+    for labels, keeps_sign in zip(partitions, signed, strict=True):
+        parts = [MovableClusters.of(_part(labels, start, (tall, wide)), keeps_sign) for start in starts]
+        medians = np.array([_medians(inner, [part], [[part.pixel]])[0, 0] for part in parts])
+        found.append(Null(float(medians[0]), medians[1:]))
+    return tuple(found)
+
+
+def _part(labels: Tensor, start: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Part of a partition, without clusters that have no pixel there."""
+    cut = labels[..., start[0] : start[0] + size[0], start[1] : start[1] + size[1]]
+    if labels.ndim == 3:
+        return cut[cut.flatten(1).any(1)]
+    numbered: Tensor = cut.unique(return_inverse=True)[1]
+    return numbered
 
 
 def given(magnitudes: Tensor, clusters: MovableClusters, strata: Integers, seed: int) -> float:

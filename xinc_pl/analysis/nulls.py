@@ -1,7 +1,12 @@
 """What a number has to beat: the same number where the picture is in the wrong place (docs/method.md, section 4b).
 
 Contribution maps are smooth, so that any contiguous pixels differ from shuffled ones, in an untrained network too. The
-nulls here keep areas and shapes, and change the place: cyclic shifts, and permutations that keep something fixed.
+nulls here keep areas and shapes, and change the place: cyclic shifts, shifts within the frame, and permutations that
+keep something fixed.
+
+A cyclic shift keeps all areas, but cuts what it moves over the border in two, and maps differ at the border by
+themselves, for convolutions pad. Shifts within the frame know no border: the middle of the maps is compared with other
+parts of the frame of the same size. What is to count has to beat both.
 """
 
 from collections.abc import Callable
@@ -29,11 +34,14 @@ class Null:
         actual: The number; NaN where there is none.
         draws: Float64 (n,), the same number in the wrong places. Those that do not exist are left out.
         two_sided: Whether a large negative number counts as much as a large positive one.
+        also: Another null, of a number like this one, that has to be beaten as well: p and its floor are the larger of
+            the two.
     """
 
     actual: float
     draws: Floats
     two_sided: bool = False
+    also: "Null | None" = None
 
     @cached_property
     def known(self) -> Floats:
@@ -73,12 +81,16 @@ class Null:
     @property
     def p(self) -> float:
         """(1 + number of draws that reach the number) / (1 + number of draws); NaN where it does not exist."""
-        return p_value(self.actual, self.known, self.two_sided) if self.exists else float("nan")
+        if not self.exists:
+            return float("nan")
+        own = p_value(self.actual, self.known, self.two_sided)
+        return max(own, self.also.p) if self.also is not None and self.also.exists else own
 
     @property
     def floor(self) -> float:
         """The smallest p that so many draws allow."""
-        return 1 / (1 + len(self.known))
+        own = 1 / (1 + len(self.known))
+        return max(own, self.also.floor) if self.also is not None and self.also.exists else own
 
 
 def p_value(actual: float, draws: Floats, two_sided: bool = False) -> float:
@@ -117,6 +129,50 @@ def shift_offsets(size: tuple[int, int], number: int, seed: int) -> Integers:
     return np.asarray(offsets[np.sort(chosen)], dtype=np.int64)
 
 
+def middle(size: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of the middle of a picture, half as high and half as wide."""
+    starts = [(side - max(side // 2, 1)) // 2 for side in size]
+    rows, columns = (slice(start, start + max(side // 2, 1)) for start, side in zip(starts, size, strict=True))
+    return rows, columns
+
+
+def other_parts(size: tuple[int, int], number: int, seed: int) -> Integers:
+    """Where other parts of a picture start, as large as its middle and far from it: int64 (n, 2), all different.
+
+    Args:
+        size: Height and width.
+        number: How many; fewer where a picture is so small that it has no more.
+        seed: Decides which.
+    """
+    rows, columns = middle(size)
+    starts = [np.arange(side - (part.stop - part.start) + 1) for side, part in zip(size, (rows, columns), strict=True)]
+    is_far = [
+        np.abs(start - part.start) >= max(side * MIN_SHIFT, 1)
+        for start, side, part in zip(starts, size, (rows, columns), strict=True)
+    ]
+    places = np.argwhere(is_far[0][:, None] | is_far[1])
+    chosen = np.random.default_rng(seed).permutation(len(places))[:number]
+    return np.asarray(places[np.sort(chosen)], dtype=np.int64)
+
+
+def correlations_within(fixed: Floats, moved: Floats) -> Floats:
+    """Pearson's correlation of the middle of a picture with every part, as large, of another one.
+
+    Args:
+        fixed: (H, W), of which the middle counts.
+        moved: (H, W).
+
+    Returns:
+        Float64, the correlation with the part that starts at each row and column; NaN where one of the two is constant.
+    """
+    from skimage.feature import match_template
+
+    template = fixed[middle((fixed.shape[0], fixed.shape[1]))]
+    if _is_constant(template) or _is_constant(moved):
+        return np.full([side - part + 1 for side, part in zip(fixed.shape, template.shape, strict=True)], np.nan)
+    return np.asarray(match_template(moved, template), dtype=np.float64)
+
+
 def shifted_products(fixed: Floats, moved: Floats) -> Floats:
     """Sums over pixels of one picture times another that is shifted, for every cyclic shift at once, by one FFT.
 
@@ -147,32 +203,34 @@ def shifted_correlations(fixed: Floats, moved: Floats) -> Floats:
     return shifted_products(*centred) / float(np.prod([np.linalg.norm(values) for values in centred]))
 
 
-def shifted_partial_correlations(fixed: Floats, moved: Floats, given: Floats) -> Floats:
-    """Correlation of what a third picture does not explain, with one picture at every cyclic shift.
+def correlation_null(fixed: Floats, moved: Floats, given: Floats | None = None) -> Null:
+    """A correlation beside those with a picture at all other places; both signs count.
+
+    All cyclic shifts, near ones too: then each place of a picture that repeats cyclically is as likely as any other,
+    and p is uniform under the null, however smooth the pictures are. And all places within the frame.
 
     Args:
         fixed: (H, W).
         moved: (H, W), the picture that is shifted.
-        given: (H, W), what is partialled out. It stays where it is.
-
-    Returns:
-        Float64 (H, W), as ``shifted_correlations``. A ``given`` that is constant explains nothing.
+        given: (H, W), what is partialled out. It stays where it is. One that is constant explains nothing.
     """
-    plain = shifted_correlations(fixed, moved)
-    if _is_constant(given):
-        return plain
-    one, others = float(shifted_correlations(fixed, given)[0, 0]), shifted_correlations(given, moved)
-    rest = (1 - one**2) * (1 - others**2)
-    return np.where(rest > _ROUNDING, (plain - one * others) / np.sqrt(np.maximum(rest, _ROUNDING)), np.nan)
+    around, within = shifted_correlations(fixed, moved), correlations_within(fixed, moved)
+    if given is not None and not _is_constant(given):
+        around = _partial(around, float(shifted_correlations(fixed, given)[0, 0]), shifted_correlations(given, moved))
+        size = fixed.shape[0], fixed.shape[1]
+        inner = (values[middle(size)] for values in (fixed, given))
+        within = _partial(within, float(shifted_correlations(*inner)[0, 0]), correlations_within(given, moved))
+    here = tuple(part.start for part in middle((fixed.shape[0], fixed.shape[1])))
+    place = here[0] * within.shape[1] + here[1]
+    inside = Null(float(within[here]), np.delete(within.ravel(), place), two_sided=True)
+    return Null(float(around[0, 0]), around.ravel()[1:], two_sided=True, also=inside)
 
 
-def correlation_null(correlations: Floats) -> Null:
-    """A correlation beside those at all other shifts, as ``shifted_correlations`` gives them; both signs count.
-
-    All shifts, near ones too: then each place of a picture that repeats cyclically is as likely as any other, and p is
-    uniform under the null, however smooth the pictures are.
-    """
-    return Null(float(correlations[0, 0]), correlations.ravel()[1:], two_sided=True)
+def _partial(plain: Floats, fixed_given: float, given_moved: Floats) -> Floats:
+    """Partial correlations from plain ones; NaN where nothing is left of one of the two."""
+    rest = (1 - fixed_given**2) * (1 - given_moved**2)
+    left = (plain - fixed_given * given_moved) / np.sqrt(np.maximum(rest, _ROUNDING))
+    return np.where(rest > _ROUNDING, left, np.nan)
 
 
 def inside_over_outside_null(values: Floats, inside: Truths) -> Null:
