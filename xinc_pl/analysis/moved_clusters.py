@@ -82,12 +82,22 @@ def nulls_within(
     inner = magnitudes[:, rows, columns]
     tall, wide = rows.stop - rows.start, columns.stop - columns.start
     starts = [(rows.start, columns.start), *((int(top), int(left)) for top, left in places)]
-    found = []
-    for labels, keeps_sign in zip(partitions, signed, strict=True):
-        parts = [MovableClusters.of(_part(labels, start, (tall, wide)), keeps_sign) for start in starts]
-        medians = np.array([_medians(inner, [part], [[part.pixel]])[0, 0] for part in parts])
-        found.append(Null(float(medians[0]), medians[1:]))
-    return tuple(found)
+    parts = [
+        [MovableClusters.of(_part(labels, start, (tall, wide)), keeps_sign) for start in starts]
+        for labels, keeps_sign in zip(partitions, signed, strict=True)
+    ]
+    variances = []
+    for rows_of_some in _rows(inner):
+        own = [[_variance(_deltas(rows_of_some, part), part.signed)[0] for part in each] for each in parts]
+        variances.append(torch.stack([torch.stack(each) for each in own]))
+    medians = torch.cat(variances, dim=2).nanquantile(0.5, dim=2).numpy()
+    return tuple(Null(float(each[0]), each[1:]) for each in medians)
+
+
+def _deltas(rows: Tensor, clusters: MovableClusters) -> Tensor:
+    """Of clusters where they are: (1, K, n)."""
+    (sums,) = _sums(rows, clusters.areas, [[clusters.pixel]])
+    return (sums / clusters.areas[:, None]).double()
 
 
 def _part(labels: Tensor, start: tuple[int, int], size: tuple[int, int]) -> Tensor:
@@ -123,14 +133,21 @@ def _medians(
         return np.empty((len(arrangements), 0))
     areas = torch.cat([each.areas for each in partitions])
     variances = []
-    for part in magnitudes.split(max(_CHUNK_VALUES // magnitudes[0].numel(), 1)):
-        values = part.cpu().flatten(1)
-        # Deltas are means of these over clusters, which lose little to rounding; NaN for a map that is zero everywhere.
-        rows = (values / values.mean(1, keepdim=True, dtype=torch.float64).float() - 1).T.contiguous()
+    for rows in _rows(magnitudes):
         deltas = torch.cat(list(_sums(rows, areas, arrangements))) / areas[:, None]
         columns = deltas.double().split([len(each.areas) for each in partitions], dim=1)
         variances.append(torch.stack([_variance(c, e.signed) for c, e in zip(columns, partitions, strict=True)], dim=1))
     return torch.cat(variances, dim=2).nanquantile(0.5, dim=2).numpy()
+
+
+def _rows(magnitudes: Tensor) -> Iterator[Tensor]:
+    """Maps over their mean, less 1, pixel by pixel, of some neurons at a time: float32 (H * W, n).
+
+    Deltas are their means over clusters, which lose little to rounding. NaN for a map that is zero everywhere.
+    """
+    for part in magnitudes.split(max(_CHUNK_VALUES // magnitudes[0].numel(), 1)):
+        values = part.cpu().flatten(1)
+        yield (values / values.mean(1, keepdim=True, dtype=torch.float64).float() - 1).T.contiguous()
 
 
 def _sums(rows: Tensor, areas: Tensor, arrangements: Sequence[Sequence[Tensor]]) -> Iterator[Tensor]:

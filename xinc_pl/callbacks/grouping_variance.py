@@ -34,19 +34,19 @@ class GroupingVariance(XINCCallback):
     For every neuron: the variance, over a partition's clusters, of (actual - expected) / expected contribution, where
     expected is the cluster's share of the area. Contribution maps are smooth, so that the variance of any contiguous
     clusters is large. What a partition has to beat is therefore its null: its own clusters, of the same areas and
-    shapes, shifted cyclically to wrong places; and, for a cyclic shift cuts what it moves over the border, shifted within
-    the frame: in the middle of the maps, the clusters of other parts of the frame. p is the larger of both. A shifted
-    grid is a grid: ``grid`` and ``comb`` have no null and test nothing. Logs the picture ``xinc/grouping_variance/all_layers/variances``, once the partitions themselves
-    (``frame/partitions``), and the scalars below. A partition that the frame does not allow (``instances`` without
-    masks) is left out, with a line that says so. Scalars that do not exist (a partition of one cluster has no variance)
-    are left out.
+    shapes, shifted cyclically to wrong places; and, for a cyclic shift cuts what it moves over the border, shifted
+    within the frame: in the middle of the maps, the clusters of other parts of the frame. p is the larger of both. A
+    shifted grid is a grid: ``grid`` and ``comb`` have no null and test nothing. Logs the picture
+    ``xinc/grouping_variance/all_layers/variances``, once the partitions themselves (``frame/partitions``), and the
+    scalars below. A partition that the frame does not allow (``instances`` without masks) is left out, with a line that
+    says so. Scalars that do not exist (a partition of one cluster has no variance) are left out.
 
     Args:
         partitions: Which of ``instances``, ``rgb``, ``gabor``, ``superpixels``, ``grid``, ``comb``. All by default.
         num_clusters: Of ``rgb``, ``gabor`` and ``superpixels``.
         grid: Rows and columns of ``grid`` and ``comb``.
-        num_shifts: How many shifts of each kind make the null. The smallest p is 1 / (1 + ``num_shifts``): for a finished run give
-            199 or more.
+        num_shifts: How many shifts of each kind make the null. The smallest p is 1 / (1 + ``num_shifts``): for a
+            finished run give 199 or more.
         num_compared: Of how many neurons of each layer, a seeded sample, the null is.
         shuffled: Show clusters of the same areas at shuffled pixels too, as the paper does. They are no null: any
             contiguous clusters beat them, in an untrained network's first block 170 times.
@@ -64,9 +64,9 @@ class GroupingVariance(XINCCallback):
         "over a sample of 128 neurons",
         "<partition>/ratio": "the median of these 128 neurons over that of the null: 1 means that the places of the "
         "clusters do not matter",
-        "<partition>/p": "share of shifts that reach it, itself counted; of shifts around and of shifts within the frame "
-        "the larger one: at least 1/25 with 24 shifts. There is one for each layer and partition, and of twenty one is "
-        "below 0.05 by chance",
+        "<partition>/p": "share of shifts that reach it, itself counted; of cyclic shifts and of shifts within the "
+        "frame the larger one: at least 1/25 with 24 shifts. There is one for each layer and partition, and one of "
+        "twenty is below 0.05 by chance",
         "<partition>/given_colour": "of the instances, the median that is left when their pixels change places with "
         "others of like colour: what colour alone explains. No null, and no p",
         "<partition>/given_place": "the same when they change places within 8 by 16 cells: what place alone explains",

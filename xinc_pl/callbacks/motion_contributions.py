@@ -26,10 +26,9 @@ class MotionContributions(XINCCallback):
 
     Logs, for every pair of frames, the picture ``xinc/motion_contributions/all_layers/motion`` and the scalars below.
     Motion is what is left of the flow when the scene's median displacement is taken off. The flow is the data's own,
-    else TV-L1 on the frames. What a number has to beat is the same one with the motion shifted to any other place, cyclically and, for
-    correlations, within the frame too.
-    Each pair stands on its own, for pairs may disagree. With one frame only, a line says that there is no motion, and
-    nothing else happens.
+    else TV-L1 on the frames. What a number has to beat is the same one with the motion shifted to any other place,
+    cyclically and, for correlations, within the frame too. Each pair stands on its own, for pairs may disagree. With
+    one frame only, a line says that there is no motion, and nothing else happens.
 
     Args:
         min_motion: From how many pixels per frame on, against the scene's median motion, a pixel counts as moving.
