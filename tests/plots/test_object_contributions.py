@@ -13,7 +13,7 @@ def picture(categories: list[str]) -> npt.NDArray[np.uint8]:
     objects = tuple(ObjectName(24000 + index, category, True) for index, category in enumerate(categories))
     shares = np.full((3, len(objects), 2), np.nan)
     results = [ObjectContributions(layer, np.arange(3), objects, shares) for layer in ("block_1", "head")]
-    return draw_object_contributions(results, [(5, 4), (4, 3)], [4, 9], epoch=3, psnr=20.0)
+    return draw_object_contributions(results, [(5, 4), (4, 3)], [4, 9], epoch=3, quality="30 dB")
 
 
 @pytest.mark.parametrize(
