@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics, dissect
     from xinc_pl.data import Collage, Image, Video
     from xinc_pl.frames import Frame, Instance
-    from xinc_pl.models import FFN, NeRV
+    from xinc_pl.models import FFN, FINER, SIREN, WIRE, Gauss, GridNeRV, HashGrid, HNeRV, NeRV, PositionalMLP
     from xinc_pl.runs import Run, RunError, load_run
     from xinc_pl.training import ImageINR, VideoINR
 
 __all__ = [
     "FFN",
+    "FINER",
+    "SIREN",
+    "WIRE",
     "Canvas",
     "CanvasEvolution",
     "Collage",
@@ -33,7 +36,11 @@ __all__ = [
     "DissectionError",
     "Faithfulness",
     "Frame",
+    "Gauss",
+    "GridNeRV",
     "GroupingVariance",
+    "HNeRV",
+    "HashGrid",
     "Image",
     "ImageINR",
     "Instance",
@@ -43,6 +50,7 @@ __all__ = [
     "NeRV",
     "NeuronUMAP",
     "ObjectContributions",
+    "PositionalMLP",
     "RepresentationSpread",
     "Run",
     "RunError",

@@ -22,7 +22,7 @@ from xinc_pl.trust import TrustError, check_classes, make, takes
 
 LINKS = {
     "data.size": ("model.init_args.size", "model.init_args.network.init_args.size"),
-    "data.num_frames": ("model.init_args.num_frames",),
+    "data.num_frames": ("model.init_args.num_frames", "model.init_args.network.init_args.num_frames"),
 }
 """What the data know, so that nobody has to type it twice."""
 

@@ -1,11 +1,12 @@
 """Fitting a video."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from xinc_pl.frames import Frame, Size, frame_time
+from xinc_pl.frames import Frame, Size, batch_of, frame_time
 from xinc_pl.training.base import INRModule
 from xinc_pl.training.schedules import ScheduleName
 
@@ -45,6 +46,18 @@ class VideoINR(INRModule):
         self.num_frames = num_frames
         if channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing in torch's stubs
+
+    def setup(self, stage: str) -> None:
+        """Let a network that starts from frames, such as ``HNeRV``, see them; then try it, as every module.
+
+        Raises:
+            ValueError: Data, network and loss do not go together, or need more memory than there is.
+        """
+        frames = getattr(getattr(self.trainer, "datamodule", None), "frames", ())
+        see = getattr(self.network, "see", None)
+        if callable(see) and isinstance(frames, Sequence) and frames:
+            see(batch_of(frames).target)
+        super().setup(stage)
 
     def inputs_of(self, indices: Tensor) -> Tensor:
         """Times of frames ``indices`` (B,): float64 (B,)."""
