@@ -11,6 +11,7 @@ import torch
 import yaml
 from PIL import Image
 
+from xinc_pl import load_run
 from xinc_pl.cli import bundled_configs, main
 
 TINY = {
@@ -27,6 +28,14 @@ SHORT = ["--trainer.max_epochs", "3", "--trainer.check_val_every_n_epoch", "1", 
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
 UNWATCHED = ["--trainer.callbacks", "LastCheckpoint"]
 BASES = {"nerv", "ffn"}
+OTHER_NETWORKS = {
+    **dict.fromkeys(("siren", "finer", "gauss", "wire"), ("ffn", ["--model.network.widths", "[10, 8]"])),
+    "positional_mlp": ("ffn", ["--model.network.widths", "[10, 8]", "--model.network.levels", "3"]),
+    "hash_grid": ("ffn", ["--model.network.widths", "[10, 8]", "--model.network.levels", "3"]),
+    "hnerv": ("nerv", ["--model.network.strides", "[1, 2, 2, 2]", "--model.network.width", "12"]),
+    "grid_nerv": ("nerv", ["--model.network.strides", "[2, 2]", "--model.network.width", "8"]),
+}
+"""Overlays with a network of their own: the base that they follow, and what makes them small."""
 
 
 @pytest.fixture(autouse=True)
@@ -136,21 +145,36 @@ def test_the_file_name_of_a_config_may_be_left_out_or_given_whole(capsys: pytest
 
 @pytest.mark.parametrize("name", sorted(bundled_configs()))
 def test_every_shipped_config_is_complete_and_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    bases = [name] if name in BASES else sorted(BASES)
+    bases = [name] if name in BASES else [OTHER_NETWORKS[name][0]] if name in OTHER_NETWORKS else sorted(BASES)
     overlay = [] if name in BASES else ["--config", name]
     for base in bases:
+        small = OTHER_NETWORKS[name][1] if name in OTHER_NETWORKS else TINY[base][6:]
         with pytest.raises(SystemExit) as exit_:
             main(["fit", "--config", base, *overlay, "--print_config"])
         assert exit_.value.code == 0
         parsed = yaml.safe_load(capsys.readouterr().out)
         given = yaml.safe_load(bundled_configs()[name].read_text())
-        for key in given["trainer"].keys() & {"max_epochs", "check_val_every_n_epoch"}:
-            assert parsed["trainer"][key] == given["trainer"][key]
-        if "callbacks" in given["trainer"]:
+        settings = given.get("trainer", {})
+        for key in settings.keys() & {"max_epochs", "check_val_every_n_epoch"}:
+            assert parsed["trainer"][key] == settings[key]
+        if "callbacks" in settings:
             assert [each["class_path"] for each in parsed["trainer"]["callbacks"]] == [
-                each["class_path"] for each in given["trainer"]["callbacks"]
+                each["class_path"] for each in settings["callbacks"]
             ]
-        main(["fit", *TINY[base][:2], *overlay, *TINY[base][2:], *QUIET, "--trainer.fast_dev_run", "1"])
+        main(["fit", *TINY[base][:2], *overlay, *TINY[base][2:6], *small, *QUIET, "--trainer.fast_dev_run", "1"])
+
+
+@pytest.mark.parametrize("name", sorted(OTHER_NETWORKS))
+def test_other_networks_are_trained_and_dissected(name: str, recwarn: pytest.WarningsRecorder) -> None:
+    base, small = OTHER_NETWORKS[name]
+    main(["fit", "--config", base, "--config", name, *TINY[base][2:6], *small, *SHORT, *QUIET])
+    folder = Path("lightning_logs/version_0/xinc/contribution_canvas")
+    layers = {path.name for path in folder.iterdir()}
+    assert layers >= ({"block_1", "block_2", "head"} if base == "nerv" else {"layer_1", "layer_2", "layer_3"})
+    assert all(list((folder / layer).glob("maps_epoch_0003.png")) for layer in layers)
+    assert not [each for each in recwarn if "overruled" in str(each.message)]
+    run = load_run("lightning_logs/version_0")
+    assert run.dissected(0, "effect").psnr > 3
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["fit", "--data.help", "Collage"]])
@@ -165,7 +189,7 @@ def test_help_names_what_there_is(arguments: list[str], capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--config", "nope"], ["'nope'", "bundled are analyses, ffn, nerv"]),
+        (["--config", "nope"], ["'nope'", "bundled are analyses, ffn, finer, gauss"]),
         (["--config", "nerv", "--trainer.max_epoch", "3"], ["--trainer.max_epoch"]),
         (["--config", "nerv", "--data.size", "[100, 200]"], ["strides", "100x200", "96x192"]),
         (["--config", "nerv", "--data.num_frames", "0"], ["num_frames is 0"]),

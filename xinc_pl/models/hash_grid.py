@@ -31,7 +31,7 @@ class HashEncoding(nn.Module):
 
     def __init__(self, levels: int, features_per_level: int, log2_table_size: int, coarsest: int, finest: int) -> None:
         super().__init__()
-        self.table_size = 2**log2_table_size
+        self.table_size = 1 << log2_table_size
         self.resolutions = level_resolutions(levels, coarsest, finest)
         rows = [min((cells + 1) ** 2, self.table_size) for cells in self.resolutions]
         require_memory(
