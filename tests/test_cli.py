@@ -112,8 +112,30 @@ def test_validate_and_predict_and_test_use_a_finished_run(capsys: pytest.Capture
 def test_predict_writes_an_image_as_png() -> None:
     checkpoint = str(fit("ffn", *UNWATCHED) / "checkpoints/last.ckpt")
     main(["predict", *TINY["ffn"], "--trainer.accelerator", "cpu", "--ckpt_path", checkpoint])
-    (file,) = Path("lightning_logs").rglob("reconstruction/*")
-    assert np.asarray(Image.open(file)).shape == (16, 32, 3)
+    folder = Path("lightning_logs/version_0/reconstruction")
+    assert {file.name for file in folder.iterdir()} == {"compared_0000.png", "frame_0000.png"}
+    assert np.asarray(Image.open(folder / "frame_0000.png")).shape == (16, 32, 3)
+
+
+def test_predict_goes_into_the_run_that_it_is_of_in_any_size_and_at_any_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = fit("ffn", *UNWATCHED)
+    words = ["--config", str(run / "config.yaml"), "--ckpt_path", str(run / "checkpoints/last.ckpt")]
+    settings = (run / "config.yaml").read_text()
+    main(["predict", *words, "--model.predict_size", "[32, 64]"])
+    assert [file.name for file in (run / "reconstruction").iterdir()] == ["frame_0000.png"]
+    assert Image.open(run / "reconstruction/frame_0000.png").size == (64, 32)
+    run = fit("nerv", "--data.num_held_out", "2", *UNWATCHED)
+    words = ["--config", str(run / "config.yaml"), "--ckpt_path", str(run / "checkpoints/last.ckpt")]
+    main(["predict", *words, "--model.predict_between", "1"])
+    assert len(list((run / "reconstruction").glob("frame_*.png"))) == 7
+    assert {each.name for each in Path().rglob("version_*")} == {"version_0", "version_1"}
+    assert {each.name for each in Path().iterdir()} == {"lightning_logs"}
+    assert (Path("lightning_logs/version_0") / "config.yaml").read_text() == settings
+    capsys.readouterr()
+    main(["validate", *words])
+    assert "val/psnr_unseen" in capsys.readouterr().out
 
 
 def test_a_video_of_ones_own(tmp_path: Path) -> None:

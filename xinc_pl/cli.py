@@ -28,6 +28,7 @@ import xinc_pl.models
 import xinc_pl.training
 from xinc_pl.callbacks import LastCheckpoint, ReconstructionWriter, RunSummary
 from xinc_pl.callbacks.guide import write_hyperparameters
+from xinc_pl.callbacks.loggers import run_of_checkpoint
 from xinc_pl.callbacks.outputs import callbacks_of, is_rehearsal
 from xinc_pl.checkpoints import CheckpointError
 from xinc_pl.complaints import one_line
@@ -77,6 +78,11 @@ def _is_bundled(file: Path) -> bool:
 
 class ConfigKeeper(SaveConfigCallback):
     """Writes the run's configuration beside its logs, and shows it in TensorBoard's table of runs."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write it, unless this only makes pictures for the run that a checkpoint is from."""
+        if stage != "predict" or run_of_checkpoint(self.config.get("ckpt_path")) is None:
+            super().setup(trainer, pl_module, stage)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Show the settings of model, data and training."""
@@ -205,6 +211,8 @@ class XINCCommandLine(LightningCLI):
             given.get("ckpt_path"), str(self.subcommand), self.trainer, self.model, given.get("weights_only")
         )
         given["ckpt_path"] = self.config[self.subcommand]["ckpt_path"] = None if path is None else str(path)
+        if self.subcommand == "predict" and run_of_checkpoint(path) is not None:
+            self.trainer.loggers = []  # they would make a new run's folder, with nothing in it
 
     def _warn_of_overruled_values(self) -> None:
         """Say which values were given in vain, because the data determine them."""

@@ -11,6 +11,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from torch import nn
 
 from xinc_pl.callbacks import DissectedFrame
+from xinc_pl.callbacks.loggers import run_of_checkpoint
 from xinc_pl.canvas import Convention
 from xinc_pl.checkpoints import CheckpointError, load_weights, read_checkpoint
 from xinc_pl.complaints import one_line
@@ -22,6 +23,7 @@ from xinc_pl.trust import TrustError, check_classes, make, takes
 
 LINKS = {
     "data.size": ("model.init_args.size", "model.init_args.network.init_args.size"),
+    "data.num_held_out": ("model.init_args.num_held_out",),
     "data.num_frames": ("model.init_args.num_frames", "model.init_args.network.init_args.num_frames"),
 }
 """What the data know, so that nobody has to type it twice."""
@@ -120,9 +122,8 @@ def load_run(path: str | Path, checkpoint: str | Path | None = None, *, trust: b
 
 def _folder_around(checkpoint: Path) -> Path:
     """The run that a checkpoint belongs to."""
-    for folder in checkpoint.resolve().parents[:2]:
-        if (folder / "config.yaml").is_file():
-            return folder
+    if folder := run_of_checkpoint(checkpoint.resolve()):
+        return folder
     raise RunError(f"checkpoint {str(checkpoint)!r} lies in no run: there is no config.yaml beside it or one level up")
 
 

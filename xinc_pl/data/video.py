@@ -28,6 +28,8 @@ class Video(FramesDataModule):
             stretched (``stretch``).
         multiple_of: Where size is null, both sides are rounded down to multiples of this. On the command line it comes
             from the network's strides.
+        num_held_out: How many frames, evenly spaced, are not trained on; ``val/psnr_seen`` and ``val/psnr_unseen`` tell
+            them apart.
     """
 
     def __init__(
@@ -41,8 +43,9 @@ class Video(FramesDataModule):
         seed: int = 0,
         fit: Fit = "crop",
         multiple_of: int = 1,
+        num_held_out: int = 0,
     ) -> None:
-        super().__init__(size, num_frames, batch_size, repeats=1, seed=seed)
+        super().__init__(size, num_frames, batch_size, repeats=1, seed=seed, num_held_out=num_held_out)
         if first_frame < 0 or every_n_frames < 1:
             raise ValueError(
                 f"Video: first_frame is {first_frame} and every_n_frames is {every_n_frames}; they must be at "

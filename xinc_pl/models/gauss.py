@@ -19,7 +19,7 @@ class Gauss(CoordinateMLP):
         out_channels: Colours per pixel.
     """
 
-    def __init__(self, widths: Sequence[int] = WIDTHS, sigma: float = 0.1, out_channels: int = 3) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS, sigma: float = 0.05, out_channels: int = 3) -> None:
         super().__init__(None, 2, widths, out_channels)
         check_positive("Gauss", sigma=sigma)
         self.sigma = sigma
