@@ -8,7 +8,7 @@ from xinc_pl.models.hnerv import HNeRV
 from xinc_pl.models.nerv import NeRV
 from xinc_pl.models.periodic import FINER, SIREN
 from xinc_pl.models.positional_mlp import PositionalMLP
-from xinc_pl.models.released import ffn_from_released, nerv_from_released
+from xinc_pl.models.released import ffn_from_released, nerv_from_released, network_from_released
 from xinc_pl.models.wire import WIRE
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "PositionalMLP",
     "ffn_from_released",
     "nerv_from_released",
+    "network_from_released",
 ]
