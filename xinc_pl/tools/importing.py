@@ -97,6 +97,7 @@ def import_network(
         "global_step": step,
         "pytorch-lightning_version": lightning_version,
         "state_dict": module.state_dict(),
+        "callbacks": {},  # without which Lightning tells no callback of it
     }
     module.on_save_checkpoint(checkpoint)
     buffer = io.BytesIO()
@@ -110,9 +111,10 @@ def _read(file: Path) -> tuple[Mapping[str, Tensor], int, int]:
     content = read_inert(file)
     content = content if isinstance(content, dict) else {}
     weights = content.get("state_dict", content)
-    if not isinstance(weights, dict):
-        raise ValueError("it holds no weights: neither a state_dict, nor tensors by name")
+    weights = weights if isinstance(weights, dict) else {}
     tensors = {str(key): value.float() for key, value in weights.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise ValueError("it holds no weights: neither a state_dict, nor tensors by name")
     if broken := first_not_finite(tensors):
         raise ValueError(f"it has weights that are not finite, such as {broken}")
     epoch, step = (
