@@ -93,10 +93,8 @@ def described(canvas: Canvas) -> str:
 
 def table(names: Sequence[str], signals: Sequence[tuple[str, FramesDataModule]], epochs: int) -> None:
     """Print the rows of some networks as soon as they are measured."""
-    titles = [title for title, _ in signals]
-    print(
-        f"\n| network | parameters | {' | '.join(f'{each}, dB' for each in titles)} | CPU s | {' | '.join(CONVENTIONS)} |"
-    )
+    decibels = " | ".join(f"{title}, dB" for title, _ in signals)
+    print(f"\n| network | parameters | {decibels} | CPU s | {' | '.join(CONVENTIONS)} |")
     print("|---|" + "---|" * (len(signals) + 2 + len(CONVENTIONS)), flush=True)
     for name in names:
         runs = [trained(name, data, epochs) for _, data in signals]
