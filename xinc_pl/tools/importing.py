@@ -73,7 +73,7 @@ def import_network(
         size: Height and width of an FFN's image.
         num_frames: Length of a NeRV's clip.
         data: What it was fitted to: an image; a folder of frames, or a video. Without it, the run's target is what the
-            network itself makes, which the paper's figures need no more than that.
+            network itself makes.
         epoch: Completed epochs.
         step: Completed steps.
     """
