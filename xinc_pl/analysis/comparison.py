@@ -1,8 +1,11 @@
-"""Runs side by side: are the canvases of two trainings alike (Fig. 4, 14)?"""
+"""Runs side by side: are the canvases of two trainings alike (Fig. 4, 14), and more so than those of two signals?"""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
+from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +23,21 @@ NUM_NEIGHBOURS = 15
 """Of each neuron, for ``mixing``."""
 
 
-def sampled(vectors: NeuronVectors, seed: int = 0) -> NeuronVectors:
-    """A fixed sample of ``SAMPLE_SIZE`` neurons where there are more than ``MAX_NEURONS``; else all of them.
+def sampled(vectors: NeuronVectors, num_neurons: int, seed: int = 0) -> NeuronVectors:
+    """A fixed sample of ``SAMPLE_SIZE`` neurons of layers that have more than ``MAX_NEURONS``; else all of them.
 
-    It depends on nothing but the seed and the number of neurons, so that a run is the same as itself.
+    It is the beginning of an order of all neurons that depends on nothing but their number and the seed. So a run has
+    the same sample as its own beginning, but for neurons that have a vector only in one of them.
+
+    Args:
+        vectors: Of those neurons that have one.
+        num_neurons: Of the layer.
+        seed: Of the order.
     """
-    if len(vectors.neurons) <= MAX_NEURONS:
+    if num_neurons <= MAX_NEURONS:
         return vectors
-    chosen = np.random.default_rng(seed).choice(len(vectors.neurons), SAMPLE_SIZE, replace=False)
-    rows = torch.from_numpy(np.sort(chosen))
+    places = torch.from_numpy(np.random.default_rng(seed).permutation(num_neurons))[vectors.neurons]
+    rows = places.argsort()[:SAMPLE_SIZE].sort().values
     return NeuronVectors(vectors.neurons[rows], vectors.vectors[rows])
 
 
@@ -37,24 +46,32 @@ class Match:
     """Which neuron of one run is which of another.
 
     Attributes:
-        neurons: int64 (n, 2), pairs: a row of the first run's statistics, one of the second's.
+        neurons: int64 (n, 2), pairs: a neuron of the first run, one of the second.
         similarity: float64 (n,), in [-1, 1], of each pair.
         control: The mean similarity that the same search finds after each vector of the second run has been shuffled.
         any_pair: The mean similarity of all pairs, matched or not.
+        is_trivial: Whether the layer receives the same in both, because both have the same encoding: its neurons are
+            the same ones, trained or not, and what matches says nothing.
     """
 
     neurons: Tensor
     similarity: Tensor
     control: float
     any_pair: float
+    is_trivial: bool = False
 
     @property
     def mean(self) -> float:
         """Mean similarity of the pairs; NaN where there are none."""
         return float(self.similarity.mean())
 
+    def examples(self) -> Tensor:
+        """int64 (3,), places of the best, the median and the worst pair; empty where there are none."""
+        order = self.similarity.argsort(descending=True, stable=True)
+        return order[[0, (len(order) - 1) // 2, -1]] if len(order) else order
 
-def match_neurons(first: NeuronVectors, second: NeuronVectors, seed: int = 0) -> Match:
+
+def match_neurons(first: NeuronVectors, second: NeuronVectors, seed: int = 0, is_trivial: bool = False) -> Match:
     """Pair the neurons of two runs so that the mean similarity is highest (optimal assignment).
 
     Similarity is the Pearson correlation of two vectors over their clusters. A vector that is the same in all clusters
@@ -67,6 +84,7 @@ def match_neurons(first: NeuronVectors, second: NeuronVectors, seed: int = 0) ->
         first: Vectors (N, K).
         second: Vectors (M, K) over the same clusters.
         seed: Of the shuffle.
+        is_trivial: See ``Match``.
     """
     if first.vectors.shape[1] != second.vectors.shape[1]:
         raise ValueError(
@@ -84,6 +102,7 @@ def match_neurons(first: NeuronVectors, second: NeuronVectors, seed: int = 0) ->
         torch.from_numpy(similarity[pairs].clip(-1, 1)),
         _mean(chance[_assignment(chance)]),
         _mean(similarity),
+        is_trivial,
     )
 
 
@@ -114,6 +133,45 @@ def mixing(vectors: Sequence[Tensor], num_neighbours: int = NUM_NEIGHBOURS) -> f
     return float((shares / expected).mean())
 
 
+class Similarities(NamedTuple):
+    """Mean similarity of matched neurons, with whom they are matched; NaN where there is nobody.
+
+    Attributes:
+        other_seed: Runs of the same signal, with one another.
+        other_signal: Runs with the control, a run of another signal.
+        own_beginning: Runs with what they were before the first step.
+        shuffled: As ``other_seed``, each vector of one run shuffled.
+    """
+
+    other_seed: float
+    other_signal: float
+    own_beginning: float
+    shuffled: float
+
+
+@dataclass(frozen=True, eq=False)
+class LayerControls:
+    """What a layer's runs are matched with besides one another.
+
+    Attributes:
+        signal: Statistics of a run of another signal, over the clusters of the runs' frame.
+        beginnings: Of each run, its statistics before the first step; None where they are not known.
+        encodings: Of each run, and last of the run of another signal, what the layer receives where that depends on
+            nothing trained; None where it does.
+    """
+
+    signal: LayerStatistics | None = None
+    beginnings: Sequence[LayerStatistics | None] = ()
+    encodings: Sequence[Tensor | None] = ()
+
+    def have_one_encoding(self, first: int, second: int) -> bool:
+        """Whether the layer receives the same in two of the runs."""
+        if not self.encodings:
+            return False
+        one, other = self.encodings[first], self.encodings[second]
+        return one is not None and other is not None and one.shape == other.shape and torch.allclose(one, other)
+
+
 @dataclass(frozen=True, eq=False)
 class LayerComparison:
     """One layer in several runs.
@@ -125,6 +183,8 @@ class LayerComparison:
         matches: For each pair of runs (first < second), which neuron is which.
         vectors: Of each run, the neurons that were compared (``sampled``).
         mixing: See there; of all runs.
+        signals: Of each run, its neurons matched with those of a run of another signal; empty without one.
+        beginnings: By run, its neurons matched with what they were before the first step, where that is known.
     """
 
     layer: str
@@ -133,6 +193,19 @@ class LayerComparison:
     matches: Mapping[tuple[int, int], Match]
     vectors: tuple[NeuronVectors, ...]
     mixing: float
+    signals: Mapping[int, Match] = field(default_factory=dict)
+    beginnings: Mapping[int, Match] = field(default_factory=dict)
+
+    @property
+    def similarities(self) -> Similarities:
+        """The four similarities, means over runs or pairs of them."""
+        matches = self.matches.values()
+        return Similarities(
+            _mean_of(match.mean for match in matches),
+            _mean_of(match.mean for match in self.signals.values()),
+            _mean_of(match.mean for match in self.beginnings.values()),
+            _mean_of(match.control for match in matches),
+        )
 
 
 def compare_layer(
@@ -141,6 +214,7 @@ def compare_layer(
     partitions: Sequence[Partition],
     vectors: Partition,
     seed: int = 0,
+    controls: LayerControls = LayerControls(),
 ) -> LayerComparison:
     """Compare one layer of several runs that show the same frame.
 
@@ -150,18 +224,37 @@ def compare_layer(
         partitions: Those whose variances are wanted.
         vectors: The one whose clusters the neurons' vectors are made of.
         seed: Of samples and controls.
+        controls: What else the runs are matched with.
     """
-    points = tuple(sampled(each.vectors(vectors.key), seed) for each in statistics)
+
+    def points_of(each: LayerStatistics) -> NeuronVectors:
+        found = sampled(each.vectors(vectors.key), each.num_neurons, seed)
+        return NeuronVectors(each.neurons[found.neurons], found.vectors)
+
+    points = tuple(map(points_of, statistics))
+    signal = None if controls.signal is None else points_of(controls.signal)
     return LayerComparison(
         layer,
         tuple(each.num_neurons for each in statistics),
         tuple(tuple(variance_distribution(layer, each, partition) for each in statistics) for partition in partitions),
         {
-            (first, second): match_neurons(points[first], points[second], seed)
+            (first, second): match_neurons(
+                points[first], points[second], seed, controls.have_one_encoding(first, second)
+            )
             for first, second in combinations(range(len(points)), 2)
         },
         points,
         mixing([each.vectors for each in points]),
+        {}
+        if signal is None
+        else {
+            run: match_neurons(own, signal, seed, controls.have_one_encoding(run, -1)) for run, own in enumerate(points)
+        },
+        {
+            run: match_neurons(points[run], points_of(beginning), seed, controls.have_one_encoding(run, run))
+            for run, beginning in enumerate(controls.beginnings)
+            if beginning is not None
+        },
     )
 
 
@@ -190,6 +283,12 @@ def _assignment(similarity: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int
 
     rows, columns = linear_sum_assignment(similarity, maximize=True)
     return rows, columns
+
+
+def _mean_of(values: Iterable[float]) -> float:
+    """Of those that are none NaN; NaN if there are none."""
+    known = [value for value in values if not math.isnan(value)]
+    return fmean(known) if known else float("nan")
 
 
 def _mean(values: npt.NDArray[np.float64]) -> float:
