@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from xinc_pl import NeRV, dissect
-from xinc_pl.analysis.comparison import MAX_NEURONS, SAMPLE_SIZE, compare_layer, match_neurons, mixing, sampled
+from xinc_pl.analysis.comparison import compare_layer, mixing
+from xinc_pl.analysis.matching import MAX_NEURONS, SAMPLE_SIZE, match_neurons, sampled
 from xinc_pl.analysis.partitions import Partition, labels_of
 from xinc_pl.canvas.statistics.results import LayerStatistics, NeuronVectors
 from xinc_pl.frames import Frame

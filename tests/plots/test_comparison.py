@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from xinc_pl.analysis.comparison import LayerComparison, match_neurons, mixing
+from xinc_pl.analysis.comparison import LayerComparison, mixing
 from xinc_pl.analysis.grouping_variance import VarianceDistribution
 from xinc_pl.analysis.joint_layout import JointLayout
+from xinc_pl.analysis.matching import match_neurons
 from xinc_pl.analysis.partitions import Partition
 from xinc_pl.canvas.statistics.results import NeuronVectors
 from xinc_pl.plots.comparison import draw_layouts, draw_matching, draw_run_variances, run_colour

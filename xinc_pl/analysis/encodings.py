@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from xinc_pl.canvas import Canvas, Recording
+from xinc_pl.canvas import Canvas
+from xinc_pl.canvas.recording.recording import Recording
 
 
 def encodings(canvas: Canvas) -> Mapping[str, Tensor]:

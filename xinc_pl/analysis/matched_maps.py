@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import neuron_label
-from xinc_pl.analysis.comparison import Match
+from xinc_pl.analysis.matching import Match
 from xinc_pl.canvas import LayerCanvas
 
 Floats = npt.NDArray[np.float32]
@@ -53,7 +53,9 @@ def matched_maps(title: str, match: Match, first: LayerCanvas, second: LayerCanv
             for one, other in pairs.tolist()
         ),
         tuple(match.similarity[places].tolist()),
-        np.stack([each.numpy() for each in columns], axis=1) if len(pairs) else np.zeros((0, 2, *first.size), "float32"),
+        np.stack([each.numpy() for each in columns], axis=1)
+        if len(pairs)
+        else np.zeros((0, 2, *first.size), "float32"),
         match.is_trivial,
     )
 

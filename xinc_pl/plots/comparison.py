@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from xinc_pl.analysis.comparison import LayerComparison, Similarities
+from xinc_pl.analysis.comparison import LayerComparison
 from xinc_pl.analysis.grouping_variance import VarianceDistribution
 from xinc_pl.analysis.joint_layout import JointLayout
 from xinc_pl.plots.figures import FONT_SIZE, HEADING_SIZE
@@ -188,13 +188,13 @@ def _draw_matrix(axes: Axes, layer: LayerComparison, of: str, num_runs: int) -> 
     axes.tick_params(labelsize=FONT_SIZE, length=0)
 
 
-_KINDS = (
-    ("same signal, other seed", CATEGORY_COLOURS[0]),
-    ("another signal", CATEGORY_COLOURS[1]),
-    ("own beginning", CATEGORY_COLOURS[2]),
-    ("shuffled vectors", "#b0b0b0"),
-)
-"""The four similarities in their order, and their colours."""
+_KINDS = {
+    "other_seed": ("same signal, other seed", CATEGORY_COLOURS[0]),
+    "other_signal": ("another signal", CATEGORY_COLOURS[1]),
+    "own_beginning": ("own beginning", CATEGORY_COLOURS[2]),
+    "shuffled": ("shuffled vectors", "#b0b0b0"),
+}
+"""What each of ``Similarities`` is called, and its colour."""
 
 
 def draw_similarities(layers: Sequence[LayerComparison], runs: Sequence[str], title: str) -> Pixels:
@@ -211,18 +211,19 @@ def draw_similarities(layers: Sequence[LayerComparison], runs: Sequence[str], ti
     note = "bars: mean correlation of matched neurons; dots: each pair; hatched: trivial, the layer receives the same"
     page = _Page(title, runs, 500, note)
     axes = page.axes(80, 50, _WIDTH - 110, 390)
-    for kind, (name, colour) in enumerate(_KINDS):
-        places = np.arange(len(layers)) + 0.2 * (kind - 1.5)
-        means = [layer.similarities[kind] for layer in layers]
+    for index, (kind, (name, colour)) in enumerate(_KINDS.items()):
+        places = np.arange(len(layers)) + 0.2 * (index - 1.5)
+        means = [getattr(layer.similarities, kind) for layer in layers]
         known = not all(map(math.isnan, means))
         bars = axes.bar(places, means, 0.18, color=colour, label=name if known else f"{name}: not known")
         for place, bar, layer, mean in zip(places, bars, layers, means, strict=True):
-            values, is_trivial = _single(layer, kind)
-            bar.set_hatch("//" if is_trivial else "")
-            if len(values) > 1:
-                axes.plot(np.full(len(values), place), values, ".", color="black", markersize=6)
+            matches = list(layer.matched.get(kind, layer.matches).values())
+            values = [match.control if kind == "shuffled" else match.mean for match in matches]
+            is_trivial = kind != "shuffled" and any(match.is_trivial for match in matches)
+            bar.set(hatch="//" if is_trivial else "", edgecolor="white" if is_trivial else colour)
+            axes.plot([place] * len(values), values, ".", color="black", markersize=6)
             if not math.isnan(mean):
-                axes.text(place, max([*values, mean, 0]) + 0.02, f"{mean:.2f}", ha="center", fontsize=FONT_SIZE - 2)
+                axes.text(place, np.nanmax([*values, 0]) + 0.02, f"{mean:.2f}", ha="center", fontsize=FONT_SIZE - 2)
     axes.set_ylim(min([0.0, *(value for layer in layers for value in layer.similarities if value < 0)]), 1.12)
     axes.set_xlim(-0.5, len(layers) - 0.5)
     axes.set_xticks(range(len(layers)), [layer.layer for layer in layers])
@@ -232,14 +233,6 @@ def draw_similarities(layers: Sequence[LayerComparison], runs: Sequence[str], ti
     axes.set_axisbelow(True)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=FONT_SIZE - 1, frameon=False)
     return page.pixels()
-
-
-def _single(layer: LayerComparison, kind: int) -> tuple[list[float], bool]:
-    """What one of the similarities is the mean of, and whether some of it is trivial."""
-    matches = list((layer.signals if kind == 1 else layer.beginnings if kind == 2 else layer.matches).values())
-    if kind == Similarities._fields.index("shuffled"):
-        return [match.control for match in matches], False
-    return [match.mean for match in matches], any(match.is_trivial for match in matches)
 
 
 def draw_layouts(

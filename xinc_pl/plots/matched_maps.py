@@ -39,9 +39,7 @@ def draw_matched_maps(layer: str, rows: Sequence[MatchedMaps], about: str) -> np
     band = _BAND + TITLE_HEIGHT + tile_height + MARGIN
     sheet = Sheet(_WIDTH, round(_HEADING + len(rows) * band + 4))
     sheet.words(f"{layer} · matched neurons · {about}", MARGIN, 10, size=HEADING_SIZE, bold=True)
-    sheet.words(
-        "maps: magnitudes, each scaled to [0, 1] · number: correlation of the two neurons' vectors", MARGIN, 52
-    )
+    sheet.words("maps: magnitudes, each scaled to [0, 1] · number: correlation of the two neurons' vectors", MARGIN, 52)
     for index, row in enumerate(rows):
         top = _HEADING + index * band
         trivial = " · trivial: this layer receives the same in both" if row.is_trivial else ""

@@ -8,6 +8,15 @@ from statistics import fmean
 
 from xinc_pl.analysis.comparison import LayerComparison
 from xinc_pl.analysis.grouping_variance import VarianceDistribution
+from xinc_pl.analysis.matching import Match
+
+_ABOUT_SIMILARITIES = """\
+Do neurons recur by signal? Mean similarity of the pairs of an optimal assignment: with other seeds of the same signal,
+with a run of another signal, with the run's own beginning, and after shuffling each vector."""
+
+_ABOUT_TRIVIAL = """\
+*: the same encoding, as FFNs of one seed have: this layer receives the same in both, and its neurons match trivially,
+trained or not."""
 
 _ABOUT_MATCHES = """\
 Do neurons recur? Mean correlation of the pairs of an optimal assignment; control: the same search after shuffling each
@@ -20,9 +29,16 @@ for clusters of the same areas at shuffled pixels, which are no null: maps are s
 beat shuffled pixels too."""
 
 
-def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison]) -> str:
-    """Three tables: the runs, how well their neurons match, and how unevenly these treat each partition."""
-    numbers = [f"{index + 1}" for index in range(len(runs))]
+def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison], missing: Sequence[str] = ()) -> str:
+    """Four tables: the runs, the four similarities, the pairs of runs, and how unevenly neurons treat each partition.
+
+    Args:
+        runs: What to call them, last the run of another signal, if there is one.
+        layers: Input side first.
+        missing: Controls that are not known, a line each.
+    """
+    numbers = [f"{index + 1}" for index in range(len(layers[0].num_neurons))]
+    named = [*numbers, *(f"{index + 1}, another signal" for index in range(len(numbers), len(runs)))]
     matches = [
         [
             layer.layer,
@@ -36,8 +52,17 @@ def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison]) 
     variances = [
         [layer.layer, each[0].partition.key, *map(_with_control, each)] for layer in layers for each in layer.variances
     ]
+    similarities = [
+        [layer.layer, *map(_with_star, layer.similarities, (*map(_is_trivial, layer.matched.values()), False))]
+        for layer in layers
+    ]
+    starred = any("*" in cell for row in similarities for cell in row[1:])
     parts = [
-        _table(["", "run"], [[number, run] for number, run in zip(numbers, runs, strict=True)]),
+        _table(["", "run"], [[number, run] for number, run in zip(named, runs, strict=True)]),
+        _ABOUT_SIMILARITIES,
+        _table(["layer", "other seed", "another signal", "own beginning", "shuffled"], similarities),
+        *([_ABOUT_TRIVIAL] if starred else []),
+        *(["\n".join(f"- {line}" for line in missing)] if missing else []),
         _ABOUT_MATCHES,
         _table(["layer", "runs", "neurons", "matched", "control", "any pair", "mixing"], matches),
         _ABOUT_VARIANCES,
@@ -58,9 +83,14 @@ def comparison_csv(runs: Sequence[str], layers: Sequence[LayerComparison]) -> st
             writer.writerow([layer.layer, "match", *pair, _exact(match.mean), _exact(match.control), count])
             writer.writerow([layer.layer, "any_pair", *pair, _exact(match.any_pair), "", count])
         count = sum(len(each.neurons) for each in layer.vectors)
+        for kind in ("other_signal", "own_beginning"):
+            for (first, second), match in layer.matched[kind].items():
+                pair = ["", runs[first], runs[second]]
+                values = [_exact(match.mean), _exact(match.control)]
+                writer.writerow([layer.layer, kind, *pair, *values, len(match.neurons)])
         writer.writerow([layer.layer, "mixing", "", "", "", _exact(layer.mixing), "", count])
         for each in layer.variances:
-            for run, found in zip(runs, each, strict=True):
+            for run, found in zip(runs, each, strict=False):  # the last may be the control
                 values = [_exact(found.median), _exact(found.control_median)]
                 key = found.partition.key
                 writer.writerow([layer.layer, "median_variance", key, run, "", *values, len(found.variances)])
@@ -72,6 +102,8 @@ def scalars_of(layers: Sequence[LayerComparison]) -> Mapping[str, float]:
     values: dict[str, float] = {}
     for layer in layers:
         matches = list(layer.matches.values())
+        for kind, value in layer.similarities._asdict().items():
+            values[f"{layer.layer}/similarity/{kind}"] = value
         values[f"{layer.layer}/match"] = fmean(match.mean for match in matches)
         values[f"{layer.layer}/match_control"] = fmean(match.control for match in matches)
         values[f"{layer.layer}/mixing"] = layer.mixing
@@ -91,6 +123,14 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
 
     return "\n".join([line(head), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, rows)])
+
+
+def _is_trivial(matches: Mapping[tuple[int, int], Match]) -> bool:
+    return any(match.is_trivial for match in matches.values())
+
+
+def _with_star(value: float, is_trivial: bool) -> str:
+    return _number(value) + ("*" if is_trivial else "")
 
 
 def _number(value: float) -> str:
