@@ -47,7 +47,9 @@ def mixing(vectors: Sequence[Tensor], num_neighbours: int = NUM_NEIGHBOURS) -> f
 
 
 class Similarities(NamedTuple):
-    """Mean similarity of matched neurons, with whom they are matched; NaN where there is nobody.
+    """Mean similarity of matched neurons, by whom they are matched with; NaN where there is nobody.
+
+    Trivial matches (see ``Match``) are left out.
 
     Attributes:
         other_seed: Runs of the same signal, with one another.
@@ -112,11 +114,11 @@ class LayerComparison:
     @property
     def similarities(self) -> Similarities:
         """The four similarities, means over runs or pairs of them."""
-        matches = self.matches.values()
-        return Similarities(
-            **{kind: _mean_of(match.mean for match in found.values()) for kind, found in self.matched.items()},
-            shuffled=_mean_of(match.control for match in matches),
-        )
+        means = {
+            kind: _mean_of(match.mean for match in found.values() if not match.is_trivial)
+            for kind, found in self.matched.items()
+        }
+        return Similarities(**means, shuffled=_mean_of(match.control for match in self.matches.values()))
 
     @property
     def matched(self) -> Mapping[str, Mapping[tuple[int, int], Match]]:

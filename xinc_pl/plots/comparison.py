@@ -189,12 +189,12 @@ def _draw_matrix(axes: Axes, layer: LayerComparison, of: str, num_runs: int) -> 
 
 
 _KINDS = {
-    "other_seed": ("same signal, other seed", CATEGORY_COLOURS[0]),
-    "other_signal": ("another signal", CATEGORY_COLOURS[1]),
-    "own_beginning": ("own beginning", CATEGORY_COLOURS[2]),
-    "shuffled": ("shuffled vectors", "#b0b0b0"),
+    "other_seed": ("same signal, other seed", "#4b2a7b"),
+    "other_signal": ("another signal", "#9b86c4"),
+    "own_beginning": ("own beginning", "#cdc2e2"),
+    "shuffled": ("shuffled vectors", "#d8d8d8"),
 }
-"""What each of ``Similarities`` is called, and its colour."""
+"""What each of ``Similarities`` is called, and its colour: paler ones are controls."""
 
 
 def draw_similarities(layers: Sequence[LayerComparison], runs: Sequence[str], title: str) -> Pixels:
@@ -208,23 +208,23 @@ def draw_similarities(layers: Sequence[LayerComparison], runs: Sequence[str], ti
     Returns:
         An image (height, 1280, 3).
     """
-    note = "bars: mean correlation of matched neurons; dots: each pair; hatched: trivial, the layer receives the same"
+    note = "bars: mean correlation of matched neurons; dots: single runs; crosses: trivial (one encoding), left out"
     page = _Page(title, runs, 500, note)
     axes = page.axes(80, 50, _WIDTH - 110, 390)
     for index, (kind, (name, colour)) in enumerate(_KINDS.items()):
         places = np.arange(len(layers)) + 0.2 * (index - 1.5)
         means = [getattr(layer.similarities, kind) for layer in layers]
         known = not all(map(math.isnan, means))
-        bars = axes.bar(places, means, 0.18, color=colour, label=name if known else f"{name}: not known")
-        for place, bar, layer, mean in zip(places, bars, layers, means, strict=True):
+        axes.bar(places, means, 0.18, color=colour, label=name if known else f"{name}: not known")
+        for place, layer, mean in zip(places, layers, means, strict=True):
             matches = list(layer.matched.get(kind, layer.matches).values())
             values = [match.control if kind == "shuffled" else match.mean for match in matches]
-            is_trivial = kind != "shuffled" and any(match.is_trivial for match in matches)
-            bar.set(hatch="//" if is_trivial else "", edgecolor="white" if is_trivial else colour)
-            axes.plot([place] * len(values), values, ".", color="black", markersize=6)
+            for value, match in zip(values, matches, strict=True):
+                is_trivial = match.is_trivial and kind != "shuffled"
+                axes.plot(place, value, "x" if is_trivial else ".", color="black", markersize=7)
             if not math.isnan(mean):
                 axes.text(place, np.nanmax([*values, 0]) + 0.02, f"{mean:.2f}", ha="center", fontsize=FONT_SIZE - 2)
-    axes.set_ylim(min([0.0, *(value for layer in layers for value in layer.similarities if value < 0)]), 1.12)
+    axes.set_ylim(min([0.0, *(value for layer in layers for value in layer.similarities if value < 0)]), 1.1)
     axes.set_xlim(-0.5, len(layers) - 0.5)
     axes.set_xticks(range(len(layers)), [layer.layer for layer in layers])
     axes.set_ylabel("similarity", fontsize=FONT_SIZE)

@@ -52,7 +52,7 @@ class Comparison:
         layouts: One per layer; None where there are too few neurons for one.
         maps: Of each layer, matched neurons as maps.
         left_out: Layers that only some runs have.
-        missing: Controls that are not known, a line each.
+        remarks: What is to be said of the controls, a line each.
     """
 
     runs: tuple[str, ...]
@@ -63,7 +63,7 @@ class Comparison:
     layouts: tuple[JointLayout | None, ...]
     maps: tuple[tuple[MatchedMaps, ...], ...]
     left_out: tuple[str, ...]
-    missing: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 def main(args: Sequence[str]) -> None:
@@ -86,7 +86,7 @@ def main(args: Sequence[str]) -> None:
     write_comparison(comparison, folder)
     if comparison.left_out:
         print(f"left out, because not all runs have them: {', '.join(comparison.left_out)}")
-    print(comparison_markdown(comparison.runs, comparison.layers, comparison.missing))
+    print(comparison_markdown(comparison.runs, comparison.layers, comparison.remarks))
     print(f"written to: {folder}")
     print(f"look:       tensorboard --logdir {folder}")
 
@@ -126,7 +126,7 @@ def compare_runs(
     names, left_out = _common_layers(dissected, layers)
     if control is not None and signal is not None:
         check_same_layers(names, runs[0], dissected[0].canvas, control, signal.canvas)
-    controls = find_controls(runs, frame, convention, signal)
+    controls = find_controls(runs, dissected[0], signal)
     partitions, labels = _partitions(dissected[0])
     compared = []
     for name in names:
@@ -134,7 +134,7 @@ def compare_runs(
         found = controls.of(name, dissected, {VECTORS.key: labels[VECTORS.key]})
         compared.append(compare_layer(name, statistics, partitions, VECTORS, seed, found))
     return Comparison(
-        _titles(everyone, of_all),
+        _titles(everyone, of_all, control),
         tuple(Source(run.path, run.epoch, run is control) for run in everyone),
         frame,
         convention,
@@ -142,7 +142,7 @@ def compare_runs(
         tuple(joint_layout(layer.vectors, seed) for layer in compared),
         tuple(_maps(layer, of_all, controls) for layer in compared),
         left_out,
-        controls.missing,
+        controls.remarks,
     )
 
 
@@ -176,14 +176,14 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     names = all_names[: len(layers[0].num_neurons)]
     about = f"frame {comparison.frame} · convention {comparison.convention}"
     pictures = {
-        "similarities": draw_similarities(layers, all_names, f"Neurons of another seed and their controls · {about}"),
+        "similarities": draw_similarities(layers, all_names, f"Similarities · {about}"),
         "variances": draw_run_variances(layers, names, f"Grouping variance by run · {about}"),
         "matching": draw_matching(layers, names, f"Matched neurons · {about}"),
         "layout": draw_layouts(layers, comparison.layouts, names, f"Neurons of all runs · {about}"),
     }
     for layer, rows in zip(layers, comparison.maps, strict=True):
         pictures[f"pairs_{path_part(layer.layer)}"] = draw_matched_maps(layer.layer, rows, about)
-    table = comparison_markdown(all_names, layers, comparison.missing)
+    table = comparison_markdown(all_names, layers, comparison.remarks)
     (folder / "table.md").write_text(table, encoding="utf-8")
     (folder / "table.csv").write_text(comparison_csv(all_names, layers), encoding="utf-8", newline="")
     pairs = pairs_json(
@@ -296,12 +296,13 @@ def _partitions(frame: DissectedFrame) -> tuple[Sequence[Partition], Mapping[str
     return partitions, labels
 
 
-def _titles(runs: Sequence[AnyRun], dissected: Sequence[DissectedFrame]) -> tuple[str, ...]:
+def _titles(runs: Sequence[AnyRun], dissected: Sequence[DissectedFrame], control: AnyRun | None) -> tuple[str, ...]:
     """What to call the runs: by the name; by the whole path where two names are the same."""
     names = {run.name: run.source for run in runs}
     unique = all(names[run.name] == run.source for run in runs)
     return tuple(
         f"{run.name if unique else run.source} · {moment_title(run.epoch, each.psnr)}"
+        + (" · another signal" if run is control else "")
         for run, each in zip(runs, dissected, strict=True)
     )
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from xinc_pl.analysis.comparison import LayerControls
 from xinc_pl.analysis.encodings import encodings
 from xinc_pl.callbacks import DissectedFrame
-from xinc_pl.canvas import Canvas, Convention, DissectionError
+from xinc_pl.canvas import Canvas, DissectionError
+from xinc_pl.frames import Frame
 from xinc_pl.runs import AnyRun, RecordedRun, RunError, checkpoint_run, load_run, recorded_run
 
 _BYTE = 1.01 / 255
@@ -83,12 +84,12 @@ class Controls:
     Attributes:
         signal: A run of another signal.
         beginnings: Of each run, the frame before the first step; None where it is not known.
-        missing: What is not known and how it would be, a line each.
+        remarks: How far the signals differ; what is not known, and how it would be; a line each.
     """
 
     signal: DissectedFrame | None
     beginnings: tuple[DissectedFrame | None, ...]
-    missing: tuple[str, ...]
+    remarks: tuple[str, ...]
 
     def of(self, layer: str, runs: Sequence[DissectedFrame], clusters: Mapping[str, Tensor]) -> LayerControls:
         """Those of one layer, over the clusters of the runs' frame."""
@@ -101,18 +102,23 @@ class Controls:
         return LayerControls(signal, beginnings, [encodings(each.canvas).get(layer) for each in everyone])
 
 
-def find_controls(
-    runs: Sequence[AnyRun], frame: int, convention: Convention, control: DissectedFrame | None
-) -> Controls:
-    """The control, and each run's own beginning, from its recording of epoch 0."""
-    beginnings, missing = [], []
+def find_controls(runs: Sequence[AnyRun], first: DissectedFrame, control: DissectedFrame | None) -> Controls:
+    """The control, and each run's own beginning, from its recording of epoch 0.
+
+    Args:
+        runs: That are compared.
+        first: The frame as the first of them shows it.
+        control: As the run of another signal shows its own.
+    """
+    frame, convention = first.frame.index, first.convention
+    beginnings, remarks = [], []
     for run in runs:
         recorded = run if isinstance(run, RecordedRun) else recorded_run(run.path)
         beginning = None
         if run.epoch == 0:
-            missing.append(f"own beginning of {run.name}: it is that itself")
+            remarks.append(f"own beginning of {run.name}: it is that itself")
         elif recorded is None or 0 not in recorded.epochs or frame not in recorded.frames:
-            missing.append(
+            remarks.append(
                 f"own beginning of {run.name}: there is no recording of frame {frame} at epoch 0; train with the "
                 "callback CanvasRecorder"
             )
@@ -121,8 +127,13 @@ def find_controls(
             dissect(run, beginning)
         beginnings.append(beginning)
     if control is None:
-        missing.insert(0, "another signal: no run of one is given; give one with --control")
-    return Controls(control, tuple(beginnings), tuple(missing))
+        remarks.insert(0, "another signal: no run of one is given; give one with --control")
+    else:
+        alike = _correlation(first.frame, control.frame)
+        remarks.insert(
+            0, f"another signal: its picture has a correlation of {alike:.2f} with the runs'; near 1 it is no control"
+        )
+    return Controls(control, tuple(beginnings), tuple(remarks))
 
 
 def _is_same_picture(pair: str, first: DissectedFrame, second: DissectedFrame) -> bool:
@@ -139,6 +150,15 @@ def _is_same_picture(pair: str, first: DissectedFrame, second: DissectedFrame) -
     if one.target.shape != other.target.shape:
         return False
     return torch.allclose(one.target.float(), other.target.float(), rtol=0, atol=_BYTE)
+
+
+def _correlation(first: Frame, second: Frame) -> float:
+    """Pearson's, of the grey pictures of two frames; NaN where one is of one colour."""
+    assert first.target is not None
+    assert second.target is not None
+    one, other = (target.double().mean(0) for target in (first.target.cpu(), second.target.cpu()))
+    one, other = one - one.mean(), other - other.mean()
+    return float((one * other).sum() / (one.norm() * other.norm()))
 
 
 def _shapes(canvas: Canvas, names: Sequence[str] | Canvas) -> str:

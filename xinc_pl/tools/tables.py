@@ -15,8 +15,8 @@ Do neurons recur by signal? Mean similarity of the pairs of an optimal assignmen
 with a run of another signal, with the run's own beginning, and after shuffling each vector."""
 
 _ABOUT_TRIVIAL = """\
-*: the same encoding, as FFNs of one seed have: this layer receives the same in both, and its neurons match trivially,
-trained or not."""
+*: without runs that have the same encoding, as FFNs of one seed have, and as a run and its beginning have: this layer
+receives the same in both, and its neurons match trivially, trained or not."""
 
 _ABOUT_MATCHES = """\
 Do neurons recur? Mean correlation of the pairs of an optimal assignment; control: the same search after shuffling each
@@ -29,16 +29,15 @@ for clusters of the same areas at shuffled pixels, which are no null: maps are s
 beat shuffled pixels too."""
 
 
-def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison], missing: Sequence[str] = ()) -> str:
+def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison], remarks: Sequence[str] = ()) -> str:
     """Four tables: the runs, the four similarities, the pairs of runs, and how unevenly neurons treat each partition.
 
     Args:
         runs: What to call them, last the run of another signal, if there is one.
         layers: Input side first.
-        missing: Controls that are not known, a line each.
+        remarks: What is to be said of the controls, a line each.
     """
     numbers = [f"{index + 1}" for index in range(len(layers[0].num_neurons))]
-    named = [*numbers, *(f"{index + 1}, another signal" for index in range(len(numbers), len(runs)))]
     matches = [
         [
             layer.layer,
@@ -57,12 +56,19 @@ def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison], 
         for layer in layers
     ]
     starred = any("*" in cell for row in similarities for cell in row[1:])
+    alike = [
+        f"{layer.layer}: runs {first + 1} and {second + 1} have the same encoding"
+        for layer in layers
+        for kind in ("other_seed", "other_signal")
+        for (first, second), match in layer.matched[kind].items()
+        if match.is_trivial
+    ]
     parts = [
-        _table(["", "run"], [[number, run] for number, run in zip(named, runs, strict=True)]),
+        _table(["", "run"], [[f"{index + 1}", run] for index, run in enumerate(runs)]),
         _ABOUT_SIMILARITIES,
         _table(["layer", "other seed", "another signal", "own beginning", "shuffled"], similarities),
         *([_ABOUT_TRIVIAL] if starred else []),
-        *(["\n".join(f"- {line}" for line in missing)] if missing else []),
+        *(["\n".join(f"- {line}" for line in [*alike, *remarks])] if alike or remarks else []),
         _ABOUT_MATCHES,
         _table(["layer", "runs", "neurons", "matched", "control", "any pair", "mixing"], matches),
         _ABOUT_VARIANCES,
