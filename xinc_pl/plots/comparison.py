@@ -140,7 +140,7 @@ def _draw_run(
     )
 
 
-_MATRICES = {"matched": "mean", "control": "control", "any pair": "any_pair"}
+_MATRICES = {"matched": "mean", "shuffled": "control", "any pair": "any_pair"}
 """What is drawn below one another, and what ``Match`` calls it."""
 
 
@@ -159,7 +159,7 @@ def draw_matching(layers: Sequence[LayerComparison], runs: Sequence[str], title:
     side = min((_WIDTH - 110) / columns - 50, 300)
     band = len(_MATRICES) * (side + 62) + 20
     rows = math.ceil(len(layers) / columns)
-    note = "mean correlation of pairs; control: the same search after shuffling each vector; any pair: without a search"
+    note = "mean correlation of pairs; shuffled: the same search on shuffled vectors; any pair: without a search"
     page = _Page(title, runs, round(rows * band), note)
     for index, layer in enumerate(layers):
         left, top = 120 + index % columns * (side + 50), index // columns * band + 40
@@ -218,12 +218,13 @@ def draw_similarities(layers: Sequence[LayerComparison], runs: Sequence[str], ti
         axes.bar(places, means, 0.18, color=colour, label=name if known else f"{name}: not known")
         for place, layer, mean in zip(places, layers, means, strict=True):
             matches = list(layer.matched.get(kind, layer.matches).values())
+            trivial = [match.mean for match in matches if match.is_trivial and kind != "shuffled"]
             values = [match.control if kind == "shuffled" else match.mean for match in matches]
-            for value, match in zip(values, matches, strict=True):
-                is_trivial = match.is_trivial and kind != "shuffled"
-                axes.plot(place, value, "x" if is_trivial else ".", color="black", markersize=7)
+            counted = [value for value in values if value not in trivial]
+            axes.plot([place] * len(trivial), trivial, "x", color="black", markersize=7)
+            axes.plot([place] * len(counted), counted, ".", color="black", markersize=7)
             if not math.isnan(mean):
-                axes.text(place, np.nanmax([*values, 0]) + 0.02, f"{mean:.2f}", ha="center", fontsize=FONT_SIZE - 2)
+                axes.text(place, np.nanmax([*counted, 0]) + 0.02, f"{mean:.2f}", ha="center", fontsize=FONT_SIZE - 2)
     axes.set_ylim(min([0.0, *(value for layer in layers for value in layer.similarities if value < 0)]), 1.1)
     axes.set_xlim(-0.5, len(layers) - 0.5)
     axes.set_xticks(range(len(layers)), [layer.layer for layer in layers])

@@ -19,9 +19,8 @@ _ABOUT_TRIVIAL = """\
 receives the same in both, and its neurons match trivially, trained or not."""
 
 _ABOUT_MATCHES = """\
-Do neurons recur? Mean correlation of the pairs of an optimal assignment; control: the same search after shuffling each
-vector; any pair: without a search. Mixing, of all runs: 1 where the nearest neighbours of a neuron come from all runs
-alike, 0 where from its own only."""
+Pair by pair; shuffled: the same search after shuffling each vector; any pair: without a search. Mixing, of all runs: 1
+where the nearest neighbours of a neuron come from all runs alike, 0 where from its own only."""
 
 _ABOUT_VARIANCES = """\
 How unevenly do neurons treat the clusters of a partition? Median over neurons of the variance of deltas; in brackets:
@@ -70,7 +69,7 @@ def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison], 
         *([_ABOUT_TRIVIAL] if starred else []),
         *(["\n".join(f"- {line}" for line in [*alike, *remarks])] if alike or remarks else []),
         _ABOUT_MATCHES,
-        _table(["layer", "runs", "neurons", "matched", "control", "any pair", "mixing"], matches),
+        _table(["layer", "runs", "neurons", "matched", "shuffled", "any pair", "mixing"], matches),
         _ABOUT_VARIANCES,
         _table(["layer", "partition", *(f"run {number}" for number in numbers)], variances),
     ]
