@@ -11,7 +11,6 @@ from xinc_pl.analysis.comparison import LayerControls
 from xinc_pl.analysis.encodings import encodings
 from xinc_pl.callbacks import DissectedFrame
 from xinc_pl.canvas import Canvas, DissectionError
-from xinc_pl.frames import Frame
 from xinc_pl.runs import AnyRun, RecordedRun, RunError, checkpoint_run, load_run, recorded_run
 
 _BYTE = 1.01 / 255
@@ -129,7 +128,7 @@ def find_controls(runs: Sequence[AnyRun], first: DissectedFrame, control: Dissec
     if control is None:
         remarks.insert(0, "another signal: no run of one is given; give one with --control")
     else:
-        alike = _correlation(first.frame, control.frame)
+        alike = _correlation(first.frame.target, control.frame.target)
         remarks.insert(
             0, f"another signal: its picture has a correlation of {alike:.2f} with the runs'; near 1 it is no control"
         )
@@ -152,11 +151,11 @@ def _is_same_picture(pair: str, first: DissectedFrame, second: DissectedFrame) -
     return torch.allclose(one.target.float(), other.target.float(), rtol=0, atol=_BYTE)
 
 
-def _correlation(first: Frame, second: Frame) -> float:
-    """Pearson's, of the grey pictures of two frames; NaN where one is of one colour."""
-    assert first.target is not None
-    assert second.target is not None
-    one, other = (target.double().mean(0) for target in (first.target.cpu(), second.target.cpu()))
+def _correlation(first: Tensor | None, second: Tensor | None) -> float:
+    """Pearson's, of two pictures (C, H, W) without their colours; NaN where one is of one brightness, or unknown."""
+    if first is None or second is None:
+        return float("nan")
+    one, other = (target.cpu().double().mean(0) for target in (first, second))
     one, other = one - one.mean(), other - other.mean()
     return float((one * other).sum() / (one.norm() * other.norm()))
 
