@@ -32,9 +32,9 @@ def draw_matched_maps(layer: str, rows: Sequence[MatchedMaps], about: str) -> np
     """
     height, width = rows[0].maps.shape[-2:]
     pair_width = (_WIDTH - 2 * MARGIN - (len(_COLUMNS) - 1) * _BETWEEN) / len(_COLUMNS)
-    tile_width = (pair_width - _GAP) / 2
-    # Nothing is taller than two squares, whatever the frame's shape.
-    tile_height = min(tile_width * height / width, 2 * tile_width)
+    place_width = (pair_width - _GAP) / 2
+    # Nothing is taller than a square and a half, whatever the frame's shape.
+    tile_height = min(place_width * height / width, 1.5 * place_width)
     tile_width = tile_height * width / height
     band = _BAND + TITLE_HEIGHT + tile_height + MARGIN
     sheet = Sheet(_WIDTH, round(_HEADING + len(rows) * band + 4))
@@ -49,7 +49,7 @@ def draw_matched_maps(layer: str, rows: Sequence[MatchedMaps], about: str) -> np
         for place, (labels, similarity) in enumerate(zip(row.labels, row.similarity, strict=True)):
             left = MARGIN + place * (pair_width + _BETWEEN)
             for side, label in enumerate(labels):
-                x = left + side * (tile_width + _GAP)
+                x = left + side * (place_width + _GAP) + (place_width - tile_width) / 2
                 box = (x, top + _BAND + TITLE_HEIGHT - 4, tile_width, tile_height)
                 title = f"{_COLUMNS[place]} {similarity:.2f}: {label}" if not side else label
                 sheet.picture(row.maps[place, side], box, title, colours=MAGNITUDE_COLOURS, norm=Normalize(0, 1))
