@@ -220,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="xinc compare",
         description="Compare the canvases of finished runs: how unevenly neurons treat partitions, whether the "
-        "neurons of one run recur in another, more so than in a run of another signal and in the run's own beginning, and "
+        "neurons of one run recur in another, more so than in a run of another signal and in its own beginning, and "
         "all of them in one layout. Writes pictures, tables and the matched pairs; pictures and numbers also for "
         "TensorBoard.",
         allow_abbrev=False,
