@@ -193,6 +193,16 @@ def test_own_beginnings_and_equal_encodings(capsys: pytest.CaptureFixture[str]) 
     assert "own beginning of" not in printed
     (row,) = (line for line in printed.splitlines() if line.startswith("| layer_1 |") and "*" in line)
     assert row.split("|")[4].strip() == "-*", "a first layer never leaves its beginning"
+    rows = {(row["quantity"], row["run"][:9]): row for row in rows_of(Path("three")) if row["layer"] == "layer_1"}
+    assert rows["own_beginning", "version_0"]["other_run"] == "epoch 0"
+    trivial = {of: rows[of]["is_trivial"] for of in rows if of[0] in ("match", "other_signal", "own_beginning")}
+    assert trivial == {
+        ("match", "version_0"): "False",
+        ("other_signal", "version_0"): "True",
+        ("other_signal", "version_1"): "False",
+        ("own_beginning", "version_0"): "True",
+        ("own_beginning", "version_1"): "True",
+    }
     matches = json.loads(Path("three/pairs.json").read_text())["matches"]
     for match in matches:
         same = match["layer"] == "layer_1" and match["runs"] in ([0, 0], [1, 1], [0, 2])

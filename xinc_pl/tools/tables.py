@@ -80,25 +80,25 @@ def comparison_csv(runs: Sequence[str], layers: Sequence[LayerComparison]) -> st
     """One number and its control per line; empty where there is none."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["layer", "quantity", "partition", "run", "other_run", "value", "control", "num_neurons"])
+    columns = ("layer", "quantity", "partition", "run", "other_run", "value", "control", "num_neurons", "is_trivial")
+    writer.writerow(columns)
     for layer in layers:
-        for (first, second), match in layer.matches.items():
-            pair = ["", runs[first], runs[second]]
-            count = len(match.neurons)
-            writer.writerow([layer.layer, "match", *pair, _exact(match.mean), _exact(match.control), count])
-            writer.writerow([layer.layer, "any_pair", *pair, _exact(match.any_pair), "", count])
+        for kind, found in layer.matched.items():
+            for (first, second), match in found.items():
+                quantity = "match" if kind == "other_seed" else kind
+                pair = ["", runs[first], "epoch 0" if kind == "own_beginning" else runs[second]]
+                values, count = [_exact(match.mean), _exact(match.control)], len(match.neurons)
+                writer.writerow([layer.layer, quantity, *pair, *values, count, match.is_trivial])
+                if kind == "other_seed":
+                    any_pair = _exact(match.any_pair)
+                    writer.writerow([layer.layer, "any_pair", *pair, any_pair, "", count, match.is_trivial])
         count = sum(len(each.neurons) for each in layer.vectors)
-        for kind in ("other_signal", "own_beginning"):
-            for (first, second), match in layer.matched[kind].items():
-                pair = ["", runs[first], runs[second]]
-                values = [_exact(match.mean), _exact(match.control)]
-                writer.writerow([layer.layer, kind, *pair, *values, len(match.neurons)])
-        writer.writerow([layer.layer, "mixing", "", "", "", _exact(layer.mixing), "", count])
+        writer.writerow([layer.layer, "mixing", "", "", "", _exact(layer.mixing), "", count, ""])
         for each in layer.variances:
-            for run, found in zip(runs, each, strict=False):  # the last may be the control
-                values = [_exact(found.median), _exact(found.control_median)]
-                key = found.partition.key
-                writer.writerow([layer.layer, "median_variance", key, run, "", *values, len(found.variances)])
+            for run, distribution in zip(runs, each, strict=False):  # the last may be the control
+                values = [_exact(distribution.median), _exact(distribution.control_median)]
+                row = [distribution.partition.key, run, "", *values, len(distribution.variances), ""]
+                writer.writerow([layer.layer, "median_variance", *row])
     return buffer.getvalue()
 
 
