@@ -24,7 +24,7 @@ from xinc_pl.recorded import RecordedRun, RunError, recorded_run
 from xinc_pl.scalars import Curve, read_scalars
 from xinc_pl.trust import TrustError, check_classes, make, takes
 
-__all__ = ["LINKS", "AnyRun", "RecordedRun", "Run", "RunError", "checkpoint_run", "load_run"]
+__all__ = ["LINKS", "AnyRun", "RecordedRun", "Run", "RunError", "checkpoint_run", "load_run", "recorded_run"]
 
 LINKS = {
     "data.size": ("model.init_args.size", "model.init_args.network.init_args.size"),

@@ -4,10 +4,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from xinc_pl import NeRV, dissect
-from xinc_pl.analysis.comparison import MAX_NEURONS, SAMPLE_SIZE, compare_layer, match_neurons, mixing, sampled
+from xinc_pl.analysis.comparison import LayerControls, compare_layer, mixing
+from xinc_pl.analysis.matching import MAX_NEURONS, SAMPLE_SIZE, match_neurons, sampled
 from xinc_pl.analysis.partitions import Partition, labels_of
 from xinc_pl.canvas.statistics.results import LayerStatistics, NeuronVectors
 from xinc_pl.frames import Frame
@@ -74,6 +76,33 @@ def test_the_pairs_are_the_best_there_are() -> None:
     assert match.any_pair == pytest.approx(correlations.mean())
 
 
+def test_permuted_neurons_are_found_again() -> None:
+    vectors = random_vectors(40, 0)
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(3))
+    match = match_neurons(vectors, vectors_of(2 * vectors.vectors[order] + 1))
+    assert match.similarity.numpy() == pytest.approx(1)
+    assert torch.equal(order[match.neurons[:, 1]], match.neurons[:, 0])
+
+
+def test_the_assignment_is_scipys() -> None:
+    first, second = random_vectors(30, 0), random_vectors(20, 1)
+    correlations = np.corrcoef(first.vectors, second.vectors)[:30, 30:]
+    rows, columns = linear_sum_assignment(-correlations)
+    match = match_neurons(first, second)
+    assert match.neurons.tolist() == np.stack([rows, columns], axis=1).tolist()
+    assert match.mean == pytest.approx(correlations[rows, columns].mean())
+
+
+def test_examples_are_the_best_the_median_and_the_worst_pair() -> None:
+    match = match_neurons(random_vectors(9, 0), random_vectors(9, 1))
+    ordered = sorted(match.similarity.tolist())
+    assert match.similarity[match.examples()].tolist() == [ordered[-1], ordered[4], ordered[0]]
+    constant = vectors_of(torch.ones(3, 4))
+    assert len(match_neurons(constant, constant).examples()) == 0
+    alone = random_vectors(1, 0)
+    assert match_neurons(alone, alone).examples().tolist() == [0, 0, 0]
+
+
 def test_a_run_matches_itself_and_the_control_does_not() -> None:
     vectors = random_vectors(30, 0)
     match = match_neurons(vectors, vectors)
@@ -119,13 +148,27 @@ def test_other_clusters_cannot_be_compared() -> None:
 
 def test_large_layers_are_sampled_always_alike() -> None:
     vectors = random_vectors(MAX_NEURONS + 1, 0, num_clusters=2)
-    sample = sampled(vectors)
+    number = MAX_NEURONS + 1
+    sample = sampled(vectors, number)
     assert len(sample.neurons) == len(sample.neurons.unique()) == SAMPLE_SIZE
     assert torch.equal(sample.vectors, vectors.vectors[sample.neurons])
-    assert torch.equal(sample.neurons, sampled(vectors).neurons)
-    assert not torch.equal(sample.neurons, sampled(vectors, 1).neurons)
+    assert torch.equal(sample.neurons, sampled(vectors, number).neurons)
+    assert not torch.equal(sample.neurons, sampled(vectors, number, 1).neurons)
     small = random_vectors(MAX_NEURONS, 0, num_clusters=2)
-    assert sampled(small) is small
+    assert sampled(small, MAX_NEURONS) is small
+
+
+def test_neurons_without_a_vector_change_no_other_neuron_of_the_sample() -> None:
+    vectors, number = random_vectors(MAX_NEURONS + 1, 0, num_clusters=2), MAX_NEURONS + 1
+    whole = set(sampled(vectors, number).neurons.tolist())
+    gone = sorted(whole)[:40]
+    alive = torch.tensor([neuron for neuron in range(number) if neuron not in gone])
+    rest = sampled(NeuronVectors(alive, vectors.vectors[alive]), number)
+    assert len(rest.neurons) == SAMPLE_SIZE
+    assert len(whole - set(rest.neurons.tolist())) == len(gone)
+    assert torch.equal(rest.vectors, vectors.vectors[rest.neurons])
+    few = NeuronVectors(alive[:7], vectors.vectors[:7])
+    assert torch.equal(sampled(few, number).neurons, alive[:7])
 
 
 def naive_mixing(vectors: list[Tensor], num_neighbours: int) -> float:
@@ -187,3 +230,52 @@ def test_a_layer_of_three_runs() -> None:
         deltas = statistics.delta("grid")[~statistics.zero_map].numpy()
         assert found.median == pytest.approx(np.median(deltas.var(1, ddof=1)))
     assert comparison.mixing == mixing([each.vectors("grid").vectors for each in runs])
+
+
+def test_the_four_similarities() -> None:
+    first, second, stranger, beginning = (statistics_of(tiny_network(seed))["head"] for seed in range(4))
+    controls = LayerControls(stranger, [beginning, None])
+    found = compare_layer("head", [first, second], [GRID], GRID, controls=controls)
+
+    def similarity(one: LayerStatistics, other: LayerStatistics) -> float:
+        correlations = np.corrcoef(one.vectors("grid").vectors, other.vectors("grid").vectors)
+        correlations = correlations[: one.num_neurons, one.num_neurons :]
+        return float(correlations[linear_sum_assignment(-correlations)].mean())
+
+    assert {kind: list(each) for kind, each in found.matched.items()} == {
+        "other_seed": [(0, 1)],
+        "other_signal": [(0, 2), (1, 2)],
+        "own_beginning": [(0, 0)],
+    }
+    similarities = found.similarities
+    assert similarities.other_seed == pytest.approx(similarity(first, second))
+    both = similarity(first, stranger), similarity(second, stranger)
+    assert similarities.other_signal == pytest.approx(np.mean(both))
+    assert similarities.own_beginning == pytest.approx(similarity(first, beginning))
+    assert similarities.shuffled == found.matches[0, 1].control
+    alone = compare_layer("head", [first, second], [GRID], GRID).similarities
+    assert math.isnan(alone.other_signal)
+    assert math.isnan(alone.own_beginning)
+
+
+def test_a_run_is_its_own_beginning_where_nothing_was_trained() -> None:
+    run = statistics_of(tiny_network(0))["block_1"]
+    found = compare_layer("block_1", [run, run], [GRID], GRID, controls=LayerControls(None, [run, run]))
+    assert found.similarities.own_beginning == pytest.approx(1)
+
+
+def test_runs_with_one_encoding_are_left_out_of_the_means() -> None:
+    runs = [statistics_of(tiny_network(seed))["head"] for seed in range(3)]
+    one, other = torch.rand(5, 4), torch.rand(5, 4)
+    # The control, which is the last, has the first one's encoding.
+    controls = LayerControls(runs[2], [runs[0], None], [one, other, one.clone()])
+    found = compare_layer("head", runs[:2], [GRID], GRID, controls=controls)
+    assert not found.matches[0, 1].is_trivial
+    assert [found.signals[run].is_trivial for run in (0, 1)] == [True, False]
+    assert found.beginnings[0].is_trivial
+    assert found.similarities.other_signal == found.signals[1].mean
+    assert math.isnan(found.similarities.own_beginning)
+    unknown = LayerControls(runs[2], [], [None, other, None])
+    assert not compare_layer("head", runs[:2], [GRID], GRID, controls=unknown).signals[0].is_trivial
+    smaller = LayerControls(runs[2], [], [one, other, one[:4]])
+    assert not compare_layer("head", runs[:2], [GRID], GRID, controls=smaller).signals[0].is_trivial

@@ -1,17 +1,21 @@
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from xinc_pl.analysis.comparison import LayerComparison, match_neurons, mixing
+from xinc_pl.analysis.comparison import LayerComparison, mixing
 from xinc_pl.analysis.grouping_variance import VarianceDistribution
 from xinc_pl.analysis.joint_layout import JointLayout
+from xinc_pl.analysis.matched_maps import MatchedMaps
+from xinc_pl.analysis.matching import match_neurons
 from xinc_pl.analysis.nulls import Null
 from xinc_pl.analysis.partitions import Partition
 from xinc_pl.canvas.statistics.results import NeuronVectors
-from xinc_pl.plots.comparison import draw_layouts, draw_matching, draw_run_variances, run_colour
+from xinc_pl.plots.comparison import draw_layouts, draw_matching, draw_run_variances, draw_similarities, run_colour
+from xinc_pl.plots.matched_maps import draw_matched_maps
 
 RUNS = ["version_0 · epoch 3 · 20.00 dB", "version_1 · epoch 3 · 21.00 dB"]
 TITLE = "Runs · frame 0"
@@ -47,6 +51,7 @@ def drawn(layers: Sequence[LayerComparison], runs: Sequence[str]) -> list[np.nda
         return [
             draw_run_variances(layers, runs, TITLE),
             draw_matching(layers, runs, TITLE),
+            draw_similarities(layers, runs, TITLE),
             draw_layouts(layers, layouts, runs, TITLE),
         ]
 
@@ -95,3 +100,48 @@ def test_later_layers_do_not_change_how_one_is_drawn() -> None:
     alone = draw_run_variances([first], RUNS, TITLE)
     beside = draw_run_variances([first, layer_of("head", scale=30)], RUNS, TITLE)
     assert np.array_equal(alone[:380], beside[:380])
+
+
+def test_each_similarity_has_a_bar_where_it_is_known() -> None:
+    layer = layer_of("head")
+    match = layer.matches[0, 1]
+    controlled = replace(layer, signals={0: match, 1: match}, beginnings={0: match})
+    paler = ["#9b86c4", "#cdc2e2"]
+    # Where nothing is known, the legend says so, in the bar's colour.
+    known, unknown = (count_of(draw_similarities([each], RUNS, TITLE), paler) for each in (controlled, layer))
+    assert all(some > 5 * few for some, few in zip(known, unknown, strict=True))
+
+
+def test_trivial_matches_have_no_bar() -> None:
+    layer = layer_of("head")
+    match = layer.matches[0, 1]
+    found = [
+        count_of(draw_similarities([replace(layer, beginnings={0: each})], RUNS, TITLE), ["#cdc2e2"])
+        for each in (match, replace(match, is_trivial=True))
+    ]
+    assert found[0][0] > 5 * found[1][0]
+
+
+def count_of(pixels: np.ndarray, colours: Sequence[str]) -> list[int]:
+    """How many pixels have each colour."""
+    wanted = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in colours]
+    return [int((np.abs(pixels.astype(int) - each).max(-1) <= 2).sum()) for each in wanted]
+
+
+def pairs_of(shape: tuple[int, int], num_pairs: int = 3, is_trivial: bool = False) -> MatchedMaps:
+    maps = np.random.default_rng(0).random((num_pairs, 2, *shape), dtype=np.float32)
+    return MatchedMaps("runs 1 and 2", (("1→2", "3→4"),) * num_pairs, (0.5,) * num_pairs, maps, is_trivial)
+
+
+@pytest.mark.parametrize("shape", [(8, 16), (40, 4), (3, 60)])
+def test_pairs_are_drawn_whatever_the_frames_shape(shape: tuple[int, int]) -> None:
+    rows = [pairs_of(shape), pairs_of(shape, 0), pairs_of(shape, is_trivial=True)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pixels = draw_matched_maps("head", rows, "frame 0")
+        one = draw_matched_maps("head", rows[:1], "frame 0")
+    assert pixels.shape[1:] == (1280, 3)
+    assert pixels.shape[0] > one.shape[0]
+    assert (pixels[:, -4:] == 255).all()
+    assert (pixels[-2:] == 255).all()
+    assert pixels.std() > 1

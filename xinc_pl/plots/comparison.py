@@ -151,7 +151,7 @@ def _draw_run(
     )
 
 
-_MATRICES = {"matched": "mean", "control": "control", "any pair": "any_pair"}
+_MATRICES = {"matched": "mean", "shuffled": "control", "any pair": "any_pair"}
 """What is drawn below one another, and what ``Match`` calls it."""
 
 
@@ -170,7 +170,7 @@ def draw_matching(layers: Sequence[LayerComparison], runs: Sequence[str], title:
     side = min((_WIDTH - 110) / columns - 50, 300)
     band = len(_MATRICES) * (side + 62) + 20
     rows = math.ceil(len(layers) / columns)
-    note = "mean correlation of pairs; control: the same search after shuffling each vector; any pair: without a search"
+    note = "mean correlation of pairs; shuffled: the same search on shuffled vectors; any pair: without a search"
     page = _Page(title, runs, round(rows * band), note)
     for index, layer in enumerate(layers):
         left, top = 120 + index % columns * (side + 50), index // columns * band + 40
@@ -197,6 +197,54 @@ def _draw_matrix(axes: Axes, layer: LayerComparison, of: str, num_runs: int) -> 
     for index, label in chain(enumerate(axes.get_xticklabels()), enumerate(axes.get_yticklabels())):
         label.set(color=run_colour(index), weight="bold")
     axes.tick_params(labelsize=FONT_SIZE, length=0)
+
+
+_KINDS = {
+    "other_seed": ("same signal, other seed", "#4b2a7b"),
+    "other_signal": ("another signal", "#9b86c4"),
+    "own_beginning": ("own beginning", "#cdc2e2"),
+    "shuffled": ("shuffled vectors", "#d8d8d8"),
+}
+"""What each of ``Similarities`` is called, and its colour: paler ones are controls."""
+
+
+def draw_similarities(layers: Sequence[LayerComparison], runs: Sequence[str], title: str) -> Pixels:
+    """Draw how well neurons match those of another seed, another signal, their own beginning, and shuffled ones.
+
+    Args:
+        layers: Input side first.
+        runs: What to call them.
+        title: Above all.
+
+    Returns:
+        An image (height, 1280, 3).
+    """
+    note = "bars: mean correlation of matched neurons; dots: single runs; crosses: trivial (one encoding), left out"
+    page = _Page(title, runs, 500, note)
+    axes = page.axes(80, 50, _WIDTH - 110, 390)
+    for index, (kind, (name, colour)) in enumerate(_KINDS.items()):
+        places = np.arange(len(layers)) + 0.2 * (index - 1.5)
+        means = [getattr(layer.similarities, kind) for layer in layers]
+        known = not all(map(math.isnan, means))
+        axes.bar(places, means, 0.18, color=colour, label=name if known else f"{name}: not known")
+        for place, layer, mean in zip(places, layers, means, strict=True):
+            matches = list(layer.matched.get(kind, layer.matches).values())
+            trivial = [match.mean for match in matches if match.is_trivial and kind != "shuffled"]
+            values = [match.control if kind == "shuffled" else match.mean for match in matches]
+            counted = [value for value in values if value not in trivial]
+            axes.plot([place] * len(trivial), trivial, "x", color="black", markersize=7)
+            axes.plot([place] * len(counted), counted, ".", color="black", markersize=7)
+            if not math.isnan(mean):
+                axes.text(place, np.nanmax([*counted, 0]) + 0.02, f"{mean:.2f}", ha="center", fontsize=FONT_SIZE - 2)
+    axes.set_ylim(min([0.0, *(value for layer in layers for value in layer.similarities if value < 0)]), 1.1)
+    axes.set_xlim(-0.5, len(layers) - 0.5)
+    axes.set_xticks(range(len(layers)), [layer.layer for layer in layers])
+    axes.set_ylabel("similarity", fontsize=FONT_SIZE)
+    axes.tick_params(labelsize=FONT_SIZE, length=0)
+    axes.grid(axis="y", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=FONT_SIZE - 1, frameon=False)
+    return page.pixels()
 
 
 def draw_layouts(

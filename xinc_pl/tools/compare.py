@@ -7,29 +7,37 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from xinc_pl.analysis.comparison import LayerComparison, compare_layer
 from xinc_pl.analysis.grouping_variance import variance_nulls
 from xinc_pl.analysis.joint_layout import JointLayout, joint_layout
+from xinc_pl.analysis.matched_maps import MatchedMaps, matched_maps
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionUnavailableError
 from xinc_pl.arguments import MAX_SEED, check_whole
 from xinc_pl.callbacks import DissectedFrame
 from xinc_pl.callbacks.outputs import png_bytes
-from xinc_pl.canvas import CONVENTIONS, Convention, DissectionError
+from xinc_pl.canvas import CONVENTIONS, Convention
 from xinc_pl.names import path_part
 from xinc_pl.plots.figures import moment_title
-from xinc_pl.runs import AnyRun, RecordedRun, RunError, checkpoint_run, load_run
+from xinc_pl.runs import AnyRun, RunError
 from xinc_pl.suggestions import did_you_mean
+from xinc_pl.tools.compared_runs import (
+    Controls,
+    check_control,
+    check_different,
+    check_same_frame,
+    check_same_layers,
+    dissect,
+    find_controls,
+    loaded,
+)
 from xinc_pl.tools.folders import check_target, new_folder
+from xinc_pl.tools.pairs import Source, pairs_json
 from xinc_pl.tools.tables import comparison_csv, comparison_markdown, scalars_of
 
 VECTORS = Partition("gabor")
 """What neurons' vectors are made of (Fig. 10)."""
-
-_BYTE = 1.01 / 255
-"""How far a picture may be from itself after it has been written to a file of bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,20 +45,26 @@ class Comparison:
     """Runs side by side.
 
     Attributes:
-        runs: What to call them.
+        runs: What to call them; the run of another signal comes last, if there is one.
+        sources: Where they are from.
         frame: The index of the frame that all were dissected on.
         convention: The formulas followed.
         layers: Those that all runs have, input side first.
         layouts: One per layer; None where there are too few neurons for one.
+        maps: Of each layer, matched neurons as maps.
         left_out: Layers that only some runs have.
+        remarks: What is to be said of the controls, a line each.
     """
 
     runs: tuple[str, ...]
+    sources: tuple[Source, ...]
     frame: int
     convention: Convention
     layers: tuple[LayerComparison, ...]
     layouts: tuple[JointLayout | None, ...]
+    maps: tuple[tuple[MatchedMaps, ...], ...]
     left_out: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 def main(args: Sequence[str]) -> None:
@@ -64,15 +78,16 @@ def main(args: Sequence[str]) -> None:
         raise RunError(f"{options.runs[0]} is one run; give two or more to compare")
     _check_options(options.frame, options.seed)
     check_target(options.out)
-    runs = [_loaded(path, options.frame, options.trust) for path in options.runs]
-    _check_different(runs)
+    runs = [loaded(path, options.frame, options.trust) for path in options.runs]
+    control = None if options.control is None else loaded(options.control, options.frame, options.trust)
+    check_different(runs if control is None else [*runs, control])
     print(f"comparing {len(runs)} runs; laying out large layers takes a minute", flush=True)
-    comparison = compare_runs(runs, options.frame, options.layers, options.convention, options.seed)
+    comparison = compare_runs(runs, options.frame, options.layers, options.convention, options.seed, control)
     folder = new_folder(options.out, "compare")
     write_comparison(comparison, folder)
     if comparison.left_out:
         print(f"left out, because not all runs have them: {', '.join(comparison.left_out)}")
-    print(comparison_markdown(comparison.runs, comparison.layers))
+    print(comparison_markdown(comparison.runs, comparison.layers, comparison.remarks))
     print(f"written to: {folder}")
     print(f"look:       tensorboard --logdir {folder}")
 
@@ -83,6 +98,7 @@ def compare_runs(
     layers: Sequence[str] | None = None,
     convention: Convention = "paper",
     seed: int = 0,
+    control: AnyRun | None = None,
 ) -> Comparison:
     """Dissect runs on the same frame and compare their canvases layer by layer.
 
@@ -92,50 +108,96 @@ def compare_runs(
         layers: Names of the layers to look at; by default all that all runs have.
         convention: Of the contribution maps.
         seed: Of samples, controls and layout.
+        control: A run of the same network on another signal.
 
     Raises:
-        RunError: The runs show different frames, have no layer in common, or cannot be dissected.
+        RunError: The runs show different frames, have no layer in common, or cannot be dissected; the control shows
+            the same frame, or has other layers.
     """
     _check_options(frame, seed)
-    _check_different(runs)
-    dissected = [run.dissected(frame, convention) for run in runs]
-    _check_same_frame(runs, dissected)
-    for run, each in zip(runs, dissected, strict=True):
-        _dissect(run, each)
+    everyone = [*runs] if control is None else [*runs, control]
+    check_different(everyone)
+    of_all = [run.dissected(frame, convention) for run in everyone]
+    dissected, signal = of_all[: len(runs)], None if control is None else of_all[-1]
+    check_same_frame(runs, dissected)
+    if control is not None and signal is not None:
+        check_control(runs[0], dissected[0], control, signal)
+    for run, each in zip(everyone, of_all, strict=True):
+        dissect(run, each)
     names, left_out = _common_layers(dissected, layers)
+    if control is not None and signal is not None:
+        check_same_layers(names, runs[0], dissected[0].canvas, control, signal.canvas)
+    controls = find_controls(runs, dissected[0], signal)
     partitions, labels = _partitions(dissected[0])
     compared = []
     for name in names:
         statistics = [each.canvas[name].statistics(labels, ()) for each in dissected]
         clusters = {partition: labels[partition.key] for partition in partitions}
         nulls = [variance_nulls(each.canvas[name], clusters, seed=seed) for each in dissected]
-        compared.append(compare_layer(name, statistics, partitions, VECTORS, seed, nulls))
+        found = controls.of(name, dissected, {VECTORS.key: labels[VECTORS.key]})
+        compared.append(compare_layer(name, statistics, partitions, VECTORS, seed, nulls, found))
     return Comparison(
-        _titles(runs, dissected),
+        _titles(everyone, of_all, control),
+        tuple(Source(run.path, run.epoch, run is control) for run in everyone),
         frame,
         convention,
         tuple(compared),
         tuple(joint_layout(layer.vectors, seed) for layer in compared),
+        tuple(_maps(layer, of_all, controls) for layer in compared),
         left_out,
+        controls.remarks,
     )
+
+
+_ROWS = {
+    "other_seed": "same signal, other seed: runs {} and {}",
+    "other_signal": "another signal: runs {} and {}",
+    "own_beginning": "own beginning: run {}, now and before the first step",
+}
+
+
+def _maps(layer: LayerComparison, dissected: Sequence[DissectedFrame], controls: Controls) -> tuple[MatchedMaps, ...]:
+    """Of each kind of match, the first one's pairs as maps."""
+    rows = []
+    for kind, found in layer.matched.items():
+        for (first, second), match in list(found.items())[:1]:
+            other = controls.beginnings[first] if kind == "own_beginning" else dissected[second]
+            assert other is not None
+            canvases = dissected[first].canvas[layer.layer], other.canvas[layer.layer]
+            rows.append(matched_maps(_ROWS[kind].format(first + 1, second + 1), match, *canvases))
+    return tuple(rows)
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Write pictures, tables and layouts to a folder, and the same to TensorBoard there."""
     from torch.utils.tensorboard import SummaryWriter
 
-    from xinc_pl.plots.comparison import draw_layouts, draw_matching, draw_run_variances
+    from xinc_pl.plots.comparison import draw_layouts, draw_matching, draw_run_variances, draw_similarities
+    from xinc_pl.plots.matched_maps import draw_matched_maps
 
-    names, layers = comparison.runs, comparison.layers
+    all_names, layers = comparison.runs, comparison.layers
+    names = all_names[: len(layers[0].num_neurons)]
     about = f"frame {comparison.frame} · convention {comparison.convention}"
     pictures = {
+        "similarities": draw_similarities(layers, all_names, f"Similarities · {about}"),
         "variances": draw_run_variances(layers, names, f"Grouping variance by run · {about}"),
         "matching": draw_matching(layers, names, f"Matched neurons · {about}"),
         "layout": draw_layouts(layers, comparison.layouts, names, f"Neurons of all runs · {about}"),
     }
-    table = comparison_markdown(names, layers)
+    for layer, rows in zip(layers, comparison.maps, strict=True):
+        pictures[f"pairs_{path_part(layer.layer)}"] = draw_matched_maps(layer.layer, rows, about)
+    table = comparison_markdown(all_names, layers, comparison.remarks)
     (folder / "table.md").write_text(table, encoding="utf-8")
-    (folder / "table.csv").write_text(comparison_csv(names, layers), encoding="utf-8", newline="")
+    (folder / "table.csv").write_text(comparison_csv(all_names, layers), encoding="utf-8", newline="")
+    pairs = pairs_json(
+        comparison.sources,
+        layers,
+        folder,
+        frame=comparison.frame,
+        convention=comparison.convention,
+        vectors=VECTORS.key,
+    )
+    (folder / "pairs.json").write_text(pairs, encoding="utf-8", newline="")
     with SummaryWriter(str(folder)) as writer:
         writer.add_text("xinc/compare/table", table)
         for name, pixels in pictures.items():
@@ -161,7 +223,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="xinc compare",
         description="Compare the canvases of finished runs: how unevenly neurons treat partitions, whether the "
-        "neurons of one run recur in another, and all of them in one layout. Writes pictures and tables, also for "
+        "neurons of one run recur in another, more so than in a run of another signal and in its own beginning, and "
+        "all of them in one layout. Writes pictures, tables and the matched pairs; pictures and numbers also for "
         "TensorBoard.",
         allow_abbrev=False,
     )
@@ -173,6 +236,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="where to write; by default lightning_logs/compare_N, N being free"
+    )
+    parser.add_argument(
+        "--control",
+        metavar="RUN",
+        help="a run of another signal: the same network with another seed. What its neurons have in common with those "
+        "of the runs, the architecture explains",
     )
     parser.add_argument("--frame", type=int, default=0, help="index of the frame to dissect (default: %(default)s)")
     parser.add_argument("--layers", nargs="+", metavar="LAYER", help="by default all that all runs have")
@@ -198,54 +267,6 @@ def _check_options(frame: int, seed: int) -> None:
         check_whole("compare", "seed", seed, 0, MAX_SEED)
     except ValueError as error:
         raise RunError(str(error)) from error
-
-
-def _loaded(path: Path, frame: int, trust: bool) -> AnyRun:
-    """A run by its recordings; by its checkpoint where there are none, or none of this frame."""
-    run = load_run(path, trust=trust)
-    if isinstance(run, RecordedRun) and frame not in run.frames:
-        try:
-            return checkpoint_run(path)
-        except RunError:
-            run.recording(frame=frame)  # raises what it says about the frame
-    return run
-
-
-def _check_different(runs: Sequence[AnyRun]) -> None:
-    """Insist on different checkpoints: a run is like itself, which says nothing."""
-    files = [run.source.resolve() for run in runs]
-    twice = [run for run, file in zip(runs, files, strict=True) if files.count(file) > 1]
-    if twice:
-        raise RunError(f"{twice[0].source} is given {len(twice)} times; give runs that differ")
-
-
-def _check_same_frame(runs: Sequence[AnyRun], dissected: Sequence[DissectedFrame]) -> None:
-    """Insist that all runs show the same picture: neurons are compared by where in it they are."""
-    first = dissected[0].frame
-    for run, each in zip(runs[1:], dissected[1:], strict=True):
-        frame = each.frame
-        pair = f"runs {runs[0].name} and {run.name} cannot be compared"
-        if frame.size != first.size:
-            raise RunError(
-                f"{pair}: their frames are {first.size[0]}x{first.size[1]} and {frame.size[0]}x{frame.size[1]}; "
-                "compare runs on the same data"
-            )
-        if first.target is None or frame.target is None:
-            raise RunError(f"{pair}: frame {first.index} of one of them has no target, so it may not be the same")
-        if not torch.allclose(first.target.float(), frame.target.float(), rtol=0, atol=_BYTE):
-            raise RunError(
-                f"{pair}: frame {first.index} is not the same picture in both; compare runs on the same data"
-            )
-
-
-def _dissect(run: AnyRun, frame: DissectedFrame) -> None:
-    try:
-        _ = frame.canvas
-    except (DissectionError, ValueError) as error:
-        raise RunError(f"run {run.name}: {error}") from error
-    except Exception as error:  # whatever a network does that is called with inputs that are not for it
-        words = " ".join(str(error).split())
-        raise RunError(f"run {run.name}: its network fails on frame {frame.frame.index}: {words}") from error
 
 
 def _common_layers(
@@ -279,11 +300,12 @@ def _partitions(frame: DissectedFrame) -> tuple[Sequence[Partition], Mapping[str
     return partitions, labels
 
 
-def _titles(runs: Sequence[AnyRun], dissected: Sequence[DissectedFrame]) -> tuple[str, ...]:
+def _titles(runs: Sequence[AnyRun], dissected: Sequence[DissectedFrame], control: AnyRun | None) -> tuple[str, ...]:
     """What to call the runs: by the name; by the whole path where two names are the same."""
     names = {run.name: run.source for run in runs}
     unique = all(names[run.name] == run.source for run in runs)
     return tuple(
         f"{run.name if unique else run.source} · {moment_title(run.epoch, each.quality)}"
+        + (" · another signal" if run is control else "")
         for run, each in zip(runs, dissected, strict=True)
     )

@@ -8,12 +8,20 @@ from statistics import fmean
 
 from xinc_pl.analysis.comparison import LayerComparison
 from xinc_pl.analysis.grouping_variance import VarianceDistribution
+from xinc_pl.analysis.matching import Match
 from xinc_pl.plots.words import number, p_words
 
+_ABOUT_SIMILARITIES = """\
+Do neurons recur by signal? Mean similarity of the pairs of an optimal assignment: with other seeds of the same signal,
+with a run of another signal, with the run's own beginning, and after shuffling each vector."""
+
+_ABOUT_TRIVIAL = """\
+*: without runs that have the same encoding, as FFNs of one seed have, and as a run and its beginning have: this layer
+receives the same in both, and its neurons match trivially, trained or not."""
+
 _ABOUT_MATCHES = """\
-Do neurons recur? Mean correlation of the pairs of an optimal assignment; control: the same search after shuffling each
-vector; any pair: without a search. Mixing, of all runs: 1 where the nearest neighbours of a neuron come from all runs
-alike, 0 where from its own only."""
+Pair by pair; shuffled: the same search after shuffling each vector; any pair: without a search. Mixing, of all runs: 1
+where the nearest neighbours of a neuron come from all runs alike, 0 where from its own only."""
 
 _ABOUT_VARIANCES = """\
 How unevenly do neurons treat the clusters of a partition? Median over neurons of the variance of deltas; in brackets:
@@ -21,9 +29,15 @@ its ratio to that of the same clusters shifted to wrong places, and p, both of a
 grid is a grid, so that grid and comb have no such null."""
 
 
-def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison]) -> str:
-    """Three tables: the runs, how well their neurons match, and how unevenly these treat each partition."""
-    numbers = [f"{index + 1}" for index in range(len(runs))]
+def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison], remarks: Sequence[str] = ()) -> str:
+    """Four tables: the runs, the four similarities, the pairs of runs, and how unevenly neurons treat each partition.
+
+    Args:
+        runs: What to call them, last the run of another signal, if there is one.
+        layers: Input side first.
+        remarks: What is to be said of the controls, a line each.
+    """
+    numbers = [f"{index + 1}" for index in range(len(layers[0].num_neurons))]
     matches = [
         [
             layer.layer,
@@ -37,10 +51,26 @@ def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison]) 
     variances = [
         [layer.layer, each[0].partition.key, *map(_with_null, each)] for layer in layers for each in layer.variances
     ]
+    similarities = [
+        [layer.layer, *map(_with_star, layer.similarities, (*map(_is_trivial, layer.matched.values()), False))]
+        for layer in layers
+    ]
+    starred = any("*" in cell for row in similarities for cell in row[1:])
+    alike = [
+        f"{layer.layer}: runs {first + 1} and {second + 1} have the same encoding"
+        for layer in layers
+        for kind in ("other_seed", "other_signal")
+        for (first, second), match in layer.matched[kind].items()
+        if match.is_trivial
+    ]
     parts = [
-        _table(["", "run"], [[number, run] for number, run in zip(numbers, runs, strict=True)]),
+        _table(["", "run"], [[f"{index + 1}", run] for index, run in enumerate(runs)]),
+        _ABOUT_SIMILARITIES,
+        _table(["layer", "other seed", "another signal", "own beginning", "shuffled"], similarities),
+        *([_ABOUT_TRIVIAL] if starred else []),
+        *(["\n".join(f"- {line}" for line in [*alike, *remarks])] if alike or remarks else []),
         _ABOUT_MATCHES,
-        _table(["layer", "runs", "neurons", "matched", "control", "any pair", "mixing"], matches),
+        _table(["layer", "runs", "neurons", "matched", "shuffled", "any pair", "mixing"], matches),
         _ABOUT_VARIANCES,
         _table(["layer", "partition", *(f"run {number}" for number in numbers)], variances),
     ]
@@ -51,25 +81,29 @@ def comparison_csv(runs: Sequence[str], layers: Sequence[LayerComparison]) -> st
     """One number and its control per line; empty where there is none."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["layer", "quantity", "partition", "run", "other_run", "value", "control", "num_neurons"])
+    columns = ("layer", "quantity", "partition", "run", "other_run", "value", "control", "num_neurons", "is_trivial")
+    writer.writerow(columns)
     for layer in layers:
-        for (first, second), match in layer.matches.items():
-            pair = ["", runs[first], runs[second]]
-            count = len(match.neurons)
-            writer.writerow([layer.layer, "match", *pair, _exact(match.mean), _exact(match.control), count])
-            writer.writerow([layer.layer, "any_pair", *pair, _exact(match.any_pair), "", count])
+        for kind, found in layer.matched.items():
+            for (first, second), match in found.items():
+                quantity = "match" if kind == "other_seed" else kind
+                pair = ["", runs[first], "epoch 0" if kind == "own_beginning" else runs[second]]
+                values, count = [_exact(match.mean), _exact(match.control)], len(match.neurons)
+                writer.writerow([layer.layer, quantity, *pair, *values, count, match.is_trivial])
+                if kind == "other_seed":
+                    any_pair = _exact(match.any_pair)
+                    writer.writerow([layer.layer, "any_pair", *pair, any_pair, "", count, match.is_trivial])
         count = sum(len(each.neurons) for each in layer.vectors)
-        writer.writerow([layer.layer, "mixing", "", "", "", _exact(layer.mixing), "", count])
+        writer.writerow([layer.layer, "mixing", "", "", "", _exact(layer.mixing), "", count, ""])
         for each in layer.variances:
-            for run, found in zip(runs, each, strict=True):
-                key, null = found.partition.key, found.null
+            for run, variance in zip(runs, each, strict=False):  # the last may be the control
+                row, null = [variance.partition.key, run, ""], variance.null
                 control = "" if null is None else _exact(null.median)
-                writer.writerow(
-                    [layer.layer, "median_variance", key, run, "", _exact(found.median), control, len(found.variances)]
-                )
+                count = len(variance.variances)
+                writer.writerow([layer.layer, "median_variance", *row, _exact(variance.median), control, count, ""])
                 for quantity in () if null is None else ("ratio", "p"):
                     value = _exact(getattr(null, quantity))
-                    writer.writerow([layer.layer, f"variance_{quantity}", key, run, "", value, "", ""])
+                    writer.writerow([layer.layer, f"variance_{quantity}", *row, value, "", "", ""])
     return buffer.getvalue()
 
 
@@ -78,6 +112,8 @@ def scalars_of(layers: Sequence[LayerComparison]) -> Mapping[str, float]:
     values: dict[str, float] = {}
     for layer in layers:
         matches = list(layer.matches.values())
+        for kind, value in layer.similarities._asdict().items():
+            values[f"{layer.layer}/similarity/{kind}"] = value
         values[f"{layer.layer}/match"] = fmean(match.mean for match in matches)
         values[f"{layer.layer}/match_control"] = fmean(match.control for match in matches)
         values[f"{layer.layer}/mixing"] = layer.mixing
@@ -97,6 +133,14 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
 
     return "\n".join([line(head), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, rows)])
+
+
+def _is_trivial(matches: Mapping[tuple[int, int], Match]) -> bool:
+    return any(match.is_trivial for match in matches.values())
+
+
+def _with_star(value: float, is_trivial: bool) -> str:
+    return _number(value) + ("*" if is_trivial else "")
 
 
 def _number(value: float) -> str:
