@@ -13,6 +13,7 @@ PACKAGE = Path(xinc_pl.__file__).parent
 
 ALLOWED = {
     "frames": set(),
+    "frame_files": {"canvas", "frames"},
     "random_state": set(),
     "arguments": set(),
     "suggestions": set(),
@@ -25,16 +26,19 @@ ALLOWED = {
     "analysis": {"canvas", "frames"},
     "plots": {"analysis"},
     "callbacks": {
-        *("analysis", "arguments", "canvas", "data", "frames", "models", "names", "plots", "random_state"),
-        *("suggestions", "training"),
+        *("analysis", "arguments", "canvas", "data", "frame_files", "frames", "models", "names", "plots"),
+        *("random_state", "suggestions", "training"),
     },
     "names": set(),
     "plain_yaml": set(),
     "checkpoints": {"arguments", "models"},
     "trust": {"data", "models", "training"},
     "resuming": {"checkpoints", "training"},
+    "scalars": set(),
+    "recorded": {"analysis", "canvas", "frame_files", "frames", "memory", "scalars"},
     "runs": {
-        *("callbacks", "canvas", "checkpoints", "complaints", "data", "frames", "plain_yaml", "random_state", "trust"),
+        *("analysis", "canvas", "checkpoints", "complaints", "data", "frames", "plain_yaml", "random_state"),
+        *("recorded", "scalars", "trust"),
     },
     "tools": {"analysis", "arguments", "callbacks", "canvas", "names", "plots", "runs", "suggestions"},
     "config_files": {"plain_yaml", "suggestions"},
@@ -52,6 +56,7 @@ ALLOWED = {
 FRAMEWORK_FREE = {
     "arguments",
     "frames",
+    "frame_files",
     "memory",
     "random_state",
     "suggestions",
@@ -59,6 +64,7 @@ FRAMEWORK_FREE = {
     "canvas",
     "analysis",
     "plots",
+    "recorded",
 }
 
 
@@ -110,7 +116,7 @@ ROOMS = (
     {"layer_canvas"},
     {"canvas", "video"},
     {"dissect"},
-    {"checks"},
+    {"checks", "recorded"},
     {"__init__"},
 )
 """The rooms of the core: each may import those before it, none beside it."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xinc_pl.callbacks import (
         CanvasEvolution,
+        CanvasRecorder,
         ContributionCanvas,
         ContributionVsIntensity,
         Faithfulness,
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
     from xinc_pl.data import Collage, Image, Video
     from xinc_pl.frames import Frame, Instance
     from xinc_pl.models import FFN, NeRV
-    from xinc_pl.runs import Run, RunError, load_run
+    from xinc_pl.runs import RecordedRun, Run, RunError, load_run
     from xinc_pl.training import ImageINR, VideoINR
 
 __all__ = [
     "FFN",
     "Canvas",
     "CanvasEvolution",
+    "CanvasRecorder",
     "Collage",
     "ContributionCanvas",
     "ContributionVsIntensity",
@@ -43,6 +45,7 @@ __all__ = [
     "NeRV",
     "NeuronUMAP",
     "ObjectContributions",
+    "RecordedRun",
     "RepresentationSpread",
     "Run",
     "RunError",

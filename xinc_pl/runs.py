@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +11,25 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 from torch import nn
 
-from xinc_pl.callbacks import DissectedFrame
-from xinc_pl.canvas import Convention
+from xinc_pl.analysis.dissected import DissectedFrame
+from xinc_pl.canvas import Canvas, Convention
 from xinc_pl.checkpoints import CheckpointError, load_weights, read_checkpoint
 from xinc_pl.complaints import one_line
 from xinc_pl.data import FramesDataModule
 from xinc_pl.frames import Frame
 from xinc_pl.plain_yaml import PlainYAMLError, read_plain_yaml
 from xinc_pl.random_state import preserved_random_state
+from xinc_pl.recorded import RecordedRun, RunError, recorded_run
+from xinc_pl.scalars import Curve, read_scalars
 from xinc_pl.trust import TrustError, check_classes, make, takes
+
+__all__ = ["LINKS", "AnyRun", "RecordedRun", "Run", "RunError", "load_run"]
 
 LINKS = {
     "data.size": ("model.init_args.size", "model.init_args.network.init_args.size"),
     "data.num_frames": ("model.init_args.num_frames",),
 }
 """What the data know, so that nobody has to type it twice."""
-
-
-class RunError(ValueError):
-    """A run cannot be loaded, or not be used for what it is wanted for. The message is one line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,47 @@ class Run:
     network: nn.Module
     _module: LightningModule
     _data: LightningDataModule | None
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """The one epoch that the checkpoint was written after."""
+        return (self.epoch,)
+
+    @property
+    def source(self) -> Path:
+        """The file that the weights are from."""
+        return self.checkpoint
+
+    @cached_property
+    def scalars(self) -> Mapping[str, Curve]:
+        """The run's curves, by tag.
+
+        Raises:
+            RunError: Their files are damaged.
+        """
+        try:
+            return read_scalars(self.path)
+        except ValueError as error:
+            raise RunError(f"run {self.name}: {error}") from error
+
+    def canvas(self, epoch: int = -1, frame: int = 0, convention: Convention = "paper") -> Canvas:
+        """The canvas of one of its frames.
+
+        Args:
+            epoch: The checkpoint's, or -1 for the same.
+            frame: Index of the frame.
+            convention: The formulas to follow.
+
+        Raises:
+            RunError: It is another epoch, or there is no such frame.
+            DissectionError: The network cannot be dissected under that convention.
+        """
+        if epoch not in (-1, self.epoch):
+            raise RunError(
+                f"run {self.name} has no recordings, only the weights after epoch {self.epoch}; train with the "
+                "callback CanvasRecorder to look at others"
+            )
+        return self.dissected(frame, convention).canvas
 
     def frame(self, index: int) -> Frame:
         """One of the frames that the network was fitted to.
@@ -78,16 +120,23 @@ class Run:
         return DissectedFrame(self.frame(index), self.network, convention)
 
 
-def load_run(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool = False) -> Run:
-    """Load a finished run.
+AnyRun = Run | RecordedRun
+"""What ``load_run`` returns."""
+
+
+def load_run(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool = False) -> AnyRun:
+    """Load a run: its recordings, where a ``CanvasRecorder`` has left some; else its network, from a checkpoint.
+
+    From either come ``epochs``, ``canvas(epoch, frame, convention)``, ``frame(index)``, ``dissected(index)`` and
+    ``scalars``. Recordings need neither the network's class nor the data; they may be a run's that has not ended yet.
 
     Whoever has made the folder, it runs nothing: of the classes that its ``config.yaml`` names only those of xinc_pl,
     torch.nn and torch.optim are made, from plain values, and of the checkpoint only weights and plain values are read.
 
     Args:
         path: The run's folder, such as ``lightning_logs/version_0``; or one checkpoint in it.
-        checkpoint: A file, or the name of one among the run's checkpoints. By default ``last.ckpt``; where there is
-            none, the one that was written last.
+        checkpoint: A file, or the name of one among the run's checkpoints: load the network from it, recordings or
+            not. Where there are no recordings, it is ``last.ckpt`` by default, or else the one written last.
         trust: Import and make whatever classes ``config.yaml`` names, as training with it would: your own, or those
             of somebody whose programs you would run. The checkpoint is read as before.
 
@@ -97,6 +146,8 @@ def load_run(path: str | Path, checkpoint: str | Path | None = None, *, trust: b
     path = Path(path)
     if not path.exists():
         raise RunError(f"there is no run {str(path)!r}; give the folder of one, such as lightning_logs/version_0")
+    if path.is_dir() and checkpoint is None and not trust and (recorded := recorded_run(path)) is not None:
+        return recorded
     if path.is_file():
         path, checkpoint = _folder_around(path), path
     name = path.resolve().name if checkpoint is None else f"{path.resolve().name}/{Path(checkpoint).stem}"

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny import Foreign, Probe, tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer, weights_of
 from torch.utils.data import DataLoader
 
-import xinc_pl.callbacks.dissected
+import xinc_pl.analysis.dissected
 from xinc_pl import Frame, VideoINR
 from xinc_pl.callbacks import DissectedFrame, LastCheckpoint, Outputs, XINCCallback
 from xinc_pl.callbacks.board import board_of
@@ -124,13 +124,13 @@ def test_on_error_raise_stops_the_training(tmp_path: Path) -> None:
 
 def test_callbacks_share_one_dissection_and_let_go_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    original = xinc_pl.callbacks.dissected.dissect
+    original = xinc_pl.analysis.dissected.record
 
     def counting(*args: Any, **kwargs: Any) -> Any:
         calls.append(1)
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(xinc_pl.callbacks.dissected, "dissect", counting)
+    monkeypatch.setattr(xinc_pl.analysis.dissected, "record", counting)
     first, second = Probe(at_epochs=(0, 1), name="a"), Probe(at_epochs=(1, 2), name="b")
     run = trainer(tmp_path, [first, second], max_epochs=2)
     run.fit(tiny_video(), tiny_clip())

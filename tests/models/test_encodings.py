@@ -4,11 +4,13 @@ import copy
 import io
 import math
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch.autograd import forward_ad
+from torch.overrides import TorchFunctionMode
 
 from xinc_pl.models.encodings import FourierFeatures, TimeEncoding
 
@@ -42,6 +44,24 @@ def test_remembered_features_are_the_fresh_ones(fourier: FourierFeatures, coordi
     first = fourier(coordinates)
     assert fourier(coordinates.clone()) is first
     assert torch.equal(first, copy.deepcopy(fourier)(coordinates))
+
+
+def test_who_writes_down_all_functions_sees_those_of_remembered_features(
+    fourier: FourierFeatures, coordinates: torch.Tensor
+) -> None:
+    class Names(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        ) -> Any:
+            names.append(func.__name__)
+            return func(*args, **(kwargs or {}))
+
+    names: list[str] = []
+    first = fourier(coordinates)
+    with Names():
+        assert torch.equal(fourier(coordinates), first)
+    assert {"sin", "cos"} <= set(names)
+    assert fourier(coordinates) is first
 
 
 def test_other_coordinates_are_encoded_anew(fourier: FourierFeatures, coordinates: torch.Tensor) -> None:

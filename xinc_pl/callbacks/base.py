@@ -12,16 +12,16 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import nn
 
+from xinc_pl.analysis.dissected import DissectedFrame, Output
+from xinc_pl.analysis.request import Request
 from xinc_pl.arguments import MAX_SEED, check_whole
 from xinc_pl.callbacks.arguments import check_frames, check_layers
-from xinc_pl.callbacks.board import Board, board_of
-from xinc_pl.callbacks.dissected import DissectedFrame, Output
+from xinc_pl.callbacks.board import Board, LayerNames, board_of
 from xinc_pl.callbacks.guide import Chapter, write_guide
 from xinc_pl.callbacks.lightnings import AnyCallback
 from xinc_pl.callbacks.loggers import run_folder
 from xinc_pl.callbacks.moments import Hook, checkpoint_step, curve_step, is_last_validation
 from xinc_pl.callbacks.outputs import Outputs, callbacks_of, is_rehearsal
-from xinc_pl.callbacks.request import Request
 from xinc_pl.callbacks.schedule import Schedule
 from xinc_pl.callbacks.sources import find_frames, find_network
 from xinc_pl.callbacks.states import harmless_states
@@ -154,6 +154,20 @@ class XINCCallback(AnyCallback, ABC):
         """
         del num_frames
         return (0,) if indices is None else indices
+
+    def known_layers(self, board: Board, network: nn.Module) -> LayerNames:
+        """Names of the layers that can be dissected.
+
+        Raises:
+            DissectionError: None can.
+            ValueError: The first frame does not fit the network.
+            Exception: Whatever the network raises.
+        """
+        return board.layer_names(self._frames[0], network, self.convention, self.output)
+
+    def layers_of(self, dissected: DissectedFrame) -> Sequence[str]:
+        """The layers to look at, of those that a frame's canvas has."""
+        return self._layers_among(dissected.canvas)
 
     def conclude(self, outputs: Outputs) -> None:
         """Sum up, when the training has ended and everything has been analysed. Nothing by default."""
@@ -319,7 +333,7 @@ class XINCCallback(AnyCallback, ABC):
             taking_part = [each for each in xinc_callbacks_of(outputs.trainer) if not each._is_left_out]
             write_guide(outputs.trainer, [callback._chapter() for callback in taking_part], outputs.step)
         frames = [self._dissected(board, frame, due) for frame in self._frames]
-        self.analyse(frames, self._layers_among(frames[0].canvas), outputs)
+        self.analyse(frames, self.layers_of(frames[0]), outputs)
         outputs.flush()
 
     def _dissected(self, board: Board, frame: Frame, due: "Sequence[XINCCallback]") -> DissectedFrame:
@@ -364,7 +378,7 @@ class XINCCallback(AnyCallback, ABC):
         self._is_left_out = False
         try:
             with untouched(network):
-                names = board.layer_names(self._frames[0], network, self.convention, self.output)
+                names = self.known_layers(board, network)
         except Exception as error:  # whatever somebody's network raises when it is called
             if self.on_error == "raise":
                 raise MisconfigurationException(f"{type(self).__name__}: {error}") from error

@@ -9,14 +9,14 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import nn
 
+from xinc_pl.analysis.dissected import DissectedFrame, FramePartitions, Output
+from xinc_pl.analysis.request import Request
 from xinc_pl.callbacks.aside import clear_asides
-from xinc_pl.callbacks.dissected import DissectedFrame, FramePartitions, Output
 from xinc_pl.callbacks.history import History
 from xinc_pl.callbacks.loggers import picture_shower
-from xinc_pl.callbacks.request import Request
 from xinc_pl.callbacks.weights import SwapWatch
 from xinc_pl.canvas import Convention
 from xinc_pl.frames import Frame
@@ -59,7 +59,7 @@ class Board:
     seconds_of: dict[str, float] = field(default_factory=dict)
     guide_is_written: bool = False
     history: History = field(default_factory=History)
-    partitions: FramePartitions = field(default_factory=FramePartitions)
+    partitions: FramePartitions = field(default_factory=lambda: FramePartitions(rank_zero_info))
     swaps: SwapWatch = field(default_factory=SwapWatch)
     refused_by: set[int] = field(default_factory=set)
     has_told_of_loggers: bool = False
@@ -166,8 +166,8 @@ class Board:
         key = (id(frame), id(network), convention, _hashable(output))
         if key not in self._layer_names:
             dissected = DissectedFrame(frame, network, convention, output=output)
-            dissected.check_channels()
             canvas = dissected.canvas
+            dissected.check_channels()
             self._layer_names[key] = LayerNames(tuple(canvas), canvas.main_layers)
         return self._layer_names[key]
 

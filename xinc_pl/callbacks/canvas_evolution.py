@@ -11,11 +11,11 @@ from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import CanvasSample, canvas_sample
 from xinc_pl.analysis.channels import as_rgb, noted
+from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.analysis.evolution import courses_of, drift, population
 from xinc_pl.arguments import check_number, check_whole
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.board import board_of
-from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.film import Film
 from xinc_pl.callbacks.history import History
 from xinc_pl.callbacks.outputs import Outputs

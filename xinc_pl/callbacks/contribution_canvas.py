@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from xinc_pl.analysis.canvas_sample import CanvasSample, canvas_sample
 from xinc_pl.analysis.channels import as_rgb, channels_note
+from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
-from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.canvas import CONVENTIONS, Convention
 

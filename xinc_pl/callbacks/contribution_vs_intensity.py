@@ -8,8 +8,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from xinc_pl.analysis.channels import as_rgb, noted
 from xinc_pl.analysis.contribution_vs_intensity import FrameFeatures, compare_with_intensity, frame_features
+from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.callbacks.base import XINCCallback
-from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.frames import Frame
 

@@ -9,11 +9,11 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import sample_neurons
+from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.analysis.faithfulness import Agreement, agreements, contributions
 from xinc_pl.analysis.removal import RemovalCurve, random_removal_curve, removal_curve
 from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
-from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.canvas import CONVENTIONS, Convention, DissectionError
 

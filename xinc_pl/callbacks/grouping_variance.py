@@ -10,13 +10,13 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from xinc_pl.analysis.channels import as_rgb
+from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.analysis.grouping_variance import VarianceDistribution, variance_distribution
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName
+from xinc_pl.analysis.request import Request
 from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
-from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
-from xinc_pl.callbacks.request import Request
 
 
 class GroupingVariance(XINCCallback):

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from xinc_pl.analysis.channels import as_rgb, noted
+from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.analysis.motion import compare_with_motion, flow_between
 from xinc_pl.arguments import check_number
 from xinc_pl.callbacks.base import XINCCallback
-from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.canvas import stream_change
 

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from xinc_pl.analysis.canvas_sample import mean_magnitude, neuron_label
+from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.analysis.embedding import MIN_POINTS
 from xinc_pl.analysis.neuron_layout import (
     NeuronLayout,
@@ -21,12 +22,11 @@ from xinc_pl.analysis.neuron_layout import (
     paper_neighbours,
 )
 from xinc_pl.analysis.partitions import Partition
+from xinc_pl.analysis.request import Request
 from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
-from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.callbacks.projector import Projector
-from xinc_pl.callbacks.request import Request
 
 if TYPE_CHECKING:
     from xinc_pl.plots.neuron_layout import Member

@@ -10,9 +10,9 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from xinc_pl.analysis import object_contributions as analysis
 from xinc_pl.analysis.canvas_sample import sample_neurons
+from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
-from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
 
 _NUM_FRAMES = 6

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.analysis.representation_spread import Spread, spread_of
+from xinc_pl.analysis.request import Request
 from xinc_pl.callbacks.base import XINCCallback
-from xinc_pl.callbacks.dissected import DissectedFrame
 from xinc_pl.callbacks.outputs import Outputs
-from xinc_pl.callbacks.request import Request
 
 
 class RepresentationSpread(XINCCallback):

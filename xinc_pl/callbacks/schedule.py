@@ -41,6 +41,32 @@ class Schedule:
             raise ValueError(f"every_n_epochs is {every_n_epochs!r}; give a whole number, or null for at_epochs alone")
         return cls(tuple(sorted({int(epoch) for epoch in at_epochs})), every_n_epochs)
 
+    def epochs(self, first: int, last: int | None) -> tuple[int, ...] | None:
+        """The epochs from ``first`` to ``last`` after which something is due, the last one always.
+
+        Args:
+            first: The first epoch that counts.
+            last: The last one of the training; None or -1 where it has no end.
+
+        Returns:
+            The epochs in their order; None where there is no end of them.
+        """
+        if last is None or last < 0:
+            return None if self.every_n_epochs else tuple(each for each in self.at_epochs if each >= first)
+        step = self.every_n_epochs or last + 1
+        repeated = range(-(-first // step) * step, last + 1, step) if self.every_n_epochs else ()
+        single = [each for each in self.at_epochs if first <= each <= last]
+        return tuple(sorted({*single, *repeated, last}))
+
     def is_due(self, epoch: int) -> bool:
         """Whether something is due after ``epoch`` epochs."""
         return epoch in self.at_epochs or (self.every_n_epochs is not None and epoch % self.every_n_epochs == 0)
+
+
+def evenly(epochs: Sequence[int], most: int) -> tuple[int, ...]:
+    """At most so many of some epochs, evenly spaced among them, the last one before all others and then the first."""
+    if most >= len(epochs):
+        return tuple(epochs)
+    if most <= 1:
+        return tuple(epochs[len(epochs) - max(most, 0) :])
+    return tuple(epochs[round(index * (len(epochs) - 1) / (most - 1))] for index in range(most))

@@ -9,8 +9,11 @@ from xinc_pl.canvas.layers.kind import LayerKind, Operands, Origins
 from xinc_pl.canvas.layers.reading import KINDS
 from xinc_pl.canvas.maps.group import MapGroup
 from xinc_pl.canvas.maps.sample import sampled
+from xinc_pl.canvas.recorded import Recording, record
+from xinc_pl.canvas.recording.container import RecordingFileError
+from xinc_pl.canvas.recording.file import Moment, RecordingFile, save_recordings, serialized
 from xinc_pl.canvas.recording.image import Selection, as_image
-from xinc_pl.canvas.recording.recording import Inputs, Recording, record
+from xinc_pl.canvas.recording.recording import Inputs
 from xinc_pl.canvas.rules import RULES
 from xinc_pl.canvas.rules.linear import input_by_pixel
 from xinc_pl.canvas.rules.rule import CONVENTIONS, ContributionRule, Convention
@@ -30,9 +33,12 @@ __all__ = [
     "LayerKind",
     "LayerStatistics",
     "MapGroup",
+    "Moment",
     "Operands",
     "Origins",
     "Recording",
+    "RecordingFile",
+    "RecordingFileError",
     "Selection",
     "as_image",
     "check_kind",
@@ -42,6 +48,8 @@ __all__ = [
     "input_by_pixel",
     "record",
     "sampled",
+    "save_recordings",
+    "serialized",
     "stream_change",
     "stream_statistics",
 ]

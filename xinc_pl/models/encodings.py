@@ -57,9 +57,14 @@ class FourierFeatures(nn.Module):
 
 
 def _is_plain(coordinates: Tensor) -> bool:
-    """Whether nothing is differentiated with respect to the coordinates, or mapped over them."""
+    """Whether nothing is differentiated with respect to the coordinates, mapped over them, or written down.
+
+    Whoever records functions is to see them all: the features of an image are a hundred times as large as what they
+    are computed from.
+    """
     return not (
         coordinates.requires_grad
+        or torch._C._len_torch_function_stack()
         or torch._C._are_functorch_transforms_active()
         or forward_ad.unpack_dual(coordinates).tangent is not None
     )

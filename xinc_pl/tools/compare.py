@@ -20,7 +20,7 @@ from xinc_pl.callbacks.outputs import png_bytes
 from xinc_pl.canvas import CONVENTIONS, Convention, DissectionError
 from xinc_pl.names import path_part
 from xinc_pl.plots.figures import moment_title
-from xinc_pl.runs import Run, RunError, load_run
+from xinc_pl.runs import AnyRun, RunError, load_run
 from xinc_pl.suggestions import did_you_mean
 from xinc_pl.tools.tables import comparison_csv, comparison_markdown, scalars_of
 
@@ -77,7 +77,7 @@ def main(args: Sequence[str]) -> None:
 
 
 def compare_runs(
-    runs: Sequence[Run],
+    runs: Sequence[AnyRun],
     frame: int = 0,
     layers: Sequence[str] | None = None,
     convention: Convention = "paper",
@@ -197,15 +197,15 @@ def _check_options(frame: int, seed: int) -> None:
         raise RunError(str(error)) from error
 
 
-def _check_different(runs: Sequence[Run]) -> None:
+def _check_different(runs: Sequence[AnyRun]) -> None:
     """Insist on different checkpoints: a run is like itself, which says nothing."""
-    files = [run.checkpoint.resolve() for run in runs]
+    files = [run.source.resolve() for run in runs]
     twice = [run for run, file in zip(runs, files, strict=True) if files.count(file) > 1]
     if twice:
-        raise RunError(f"{twice[0].checkpoint} is given {len(twice)} times; give runs that differ")
+        raise RunError(f"{twice[0].source} is given {len(twice)} times; give runs that differ")
 
 
-def _check_same_frame(runs: Sequence[Run], dissected: Sequence[DissectedFrame]) -> None:
+def _check_same_frame(runs: Sequence[AnyRun], dissected: Sequence[DissectedFrame]) -> None:
     """Insist that all runs show the same picture: neurons are compared by where in it they are."""
     first = dissected[0].frame
     for run, each in zip(runs[1:], dissected[1:], strict=True):
@@ -224,7 +224,7 @@ def _check_same_frame(runs: Sequence[Run], dissected: Sequence[DissectedFrame]) 
             )
 
 
-def _dissect(run: Run, frame: DissectedFrame) -> None:
+def _dissect(run: AnyRun, frame: DissectedFrame) -> None:
     try:
         _ = frame.canvas
     except (DissectionError, ValueError) as error:
@@ -265,12 +265,12 @@ def _partitions(frame: DissectedFrame) -> tuple[Sequence[Partition], Mapping[str
     return partitions, labels
 
 
-def _titles(runs: Sequence[Run], dissected: Sequence[DissectedFrame]) -> tuple[str, ...]:
+def _titles(runs: Sequence[AnyRun], dissected: Sequence[DissectedFrame]) -> tuple[str, ...]:
     """What to call the runs: by the name; by the whole path where two names are the same."""
-    names = {run.name: run.checkpoint for run in runs}
-    unique = all(names[run.name] == run.checkpoint for run in runs)
+    names = {run.name: run.source for run in runs}
+    unique = all(names[run.name] == run.source for run in runs)
     return tuple(
-        f"{run.name if unique else run.checkpoint} · {moment_title(run.epoch, each.psnr)}"
+        f"{run.name if unique else run.source} · {moment_title(run.epoch, each.psnr)}"
         for run, each in zip(runs, dissected, strict=True)
     )
 

@@ -7,9 +7,9 @@ from tiny import SIZE, Probe, tiny_clip, tiny_video, trainer
 
 import xinc_pl.analysis.partitions
 from xinc_pl import Frame
+from xinc_pl.analysis.dissected import FramePartitions
 from xinc_pl.analysis.partitions import Partition
 from xinc_pl.callbacks import DissectedFrame, Request
-from xinc_pl.callbacks.dissected import FramePartitions
 from xinc_pl.canvas import LayerCanvas
 
 GRID, COMB = Partition("grid", grid=(2, 4)), Partition("comb", grid=(2, 2))

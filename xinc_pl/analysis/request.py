@@ -1,4 +1,4 @@
-"""What a callback needs to know of whole layers, so that all that are due share one pair of passes over them."""
+"""What an analysis needs to know of whole layers, so that several share one pair of passes over them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,15 +1,14 @@
-"""A frame and its canvas at one moment of the training, shared by all callbacks that are due."""
+"""A frame and its canvas at one moment of the training, shared by all who ask for it."""
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor, nn
 
 from xinc_pl.analysis.partitions import Partition, PartitionUnavailableError, labels_of
-from xinc_pl.callbacks.request import Request
-from xinc_pl.canvas import Canvas, Convention, LayerStatistics, dissect
+from xinc_pl.analysis.request import Request
+from xinc_pl.canvas import Canvas, Convention, LayerStatistics, Recording, record
 from xinc_pl.frames import Frame, psnr_from_mse
 
 Output = list[int | str] | int | str | Callable[..., Any] | None
@@ -17,9 +16,14 @@ Output = list[int | str] | int | str | Callable[..., Any] | None
 
 
 class FramePartitions:
-    """The partitions of all frames, each computed once and kept for the whole training."""
+    """The partitions of all frames, each computed once and kept for the whole training.
 
-    def __init__(self) -> None:
+    Args:
+        tell: Takes a line about a partition that a frame does not allow; nobody is told otherwise.
+    """
+
+    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
+        self._tell = tell
         self._known: dict[tuple[int, Partition], Tensor | Exception] = {}
         self._frames: dict[int, Frame] = {}
 
@@ -37,8 +41,8 @@ class FramePartitions:
                 self._known[key] = labels_of(partition, frame)
             except Exception as error:
                 self._known[key] = error
-                if isinstance(error, PartitionUnavailableError) and not partition.shuffled:
-                    rank_zero_info(f"The partition {partition.name} is left out: {error}")
+                if self._tell is not None and isinstance(error, PartitionUnavailableError) and not partition.shuffled:
+                    self._tell(f"The partition {partition.name} is left out: {error}")
         known = self._known[key]
         if isinstance(known, Exception):
             raise known
@@ -50,7 +54,7 @@ class DissectedFrame:
 
     Args:
         frame: The frame.
-        network: The network that shows it.
+        network: The network that shows it; or what was recorded of one.
         convention: The formulas to follow.
         request: What all callbacks that share it want to know of whole layers.
         partitions: Remembers the frames' partitions.
@@ -61,7 +65,7 @@ class DissectedFrame:
     def __init__(
         self,
         frame: Frame,
-        network: nn.Module,
+        network: nn.Module | Recording,
         convention: Convention,
         request: Request | None = None,
         partitions: FramePartitions | None = None,
@@ -69,7 +73,7 @@ class DissectedFrame:
         output: Output = None,
     ) -> None:
         self.frame = frame
-        self.network = network
+        self._network = network
         self.convention: Convention = convention
         self._request = request or Request()
         self._partitions = partitions or FramePartitions()
@@ -78,16 +82,21 @@ class DissectedFrame:
         self._statistics: dict[str, LayerStatistics] = {}
 
     @cached_property
+    def recording(self) -> Recording:
+        """What the network computes to show the frame."""
+        if isinstance(self._network, Recording):
+            return self._network
+        return record(self._network, self.frame.inputs, size=self.frame.size, output=self._output)
+
+    @cached_property
     def canvas(self) -> Canvas:
         """The frame's canvas."""
-        return dissect(
-            self.network, self.frame.inputs, size=self.frame.size, convention=self.convention, output=self._output
-        )
+        return self.recording.dissect(convention=self.convention)
 
     @cached_property
     def reconstruction(self) -> Tensor:
         """What the network makes of the frame: float32 (C, H, W) in [0, 1], on the CPU."""
-        return self.canvas.image.float().cpu().clamp(0, 1)
+        return self.recording.image.detach().float().cpu().clamp(0, 1)
 
     @cached_property
     def psnr(self) -> float | None:
@@ -109,7 +118,7 @@ class DissectedFrame:
             ValueError: It does not.
         """
         target = self.frame.target
-        made = len(self.canvas.image)
+        made = len(self.recording.image)
         if target is not None and len(target) != made:
             raise ValueError(
                 f"frame {self.frame.index} has a target of {len(target)} channels, but the network's output has "
@@ -123,7 +132,7 @@ class DissectedFrame:
         if self._share is not None:
             return self._share(convention)
         return DissectedFrame(
-            self.frame, self.network, convention, self._request, self._partitions, output=self._output
+            self.frame, self.recording, convention, self._request, self._partitions, output=self._output
         )
 
     def labels(self, partition: Partition) -> Tensor:
