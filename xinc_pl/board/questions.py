@@ -22,7 +22,7 @@ from xinc_pl.board.answers import (
 )
 from xinc_pl.board.cache import Cache
 from xinc_pl.board.requests import Place, RequestError
-from xinc_pl.board.selection import alike, array, mask_at, numbers, small, thinned
+from xinc_pl.board.selection import Order, alike, array, mask_at, numbers, small, thinned, top_by_pixel
 from xinc_pl.canvas import Canvas, Convention, LayerCanvas
 from xinc_pl.frames import Frame, psnr_from_mse
 from xinc_pl.recorded import RecordedRun, recorded_run
@@ -83,8 +83,10 @@ class Questions:
         """The neurons that contribute most at a place, with their maps."""
         canvas = self._layer(run, epoch, frame, convention, layer)
         mask = mask_at(place, canvas.size, run.frame(frame).instances if place.kind == "instance" else ())
-        looked_at = thinned(mask, MOST_PIXELS_OF_EFFECT) if convention == "effect" else mask
-        ranking = canvas.top(looked_at, k, by)  # type: ignore[arg-type] # which top checks as well
+        if convention == "effect":
+            ranking = top_by_pixel(canvas, thinned(mask, MOST_PIXELS_OF_EFFECT), k, cast(Order, by))
+        else:
+            ranking = canvas.top(mask, k, cast(Order, by))
         maps = canvas.maps(ranking.neurons)
         magnitudes = maps.abs() if convention != "effect" else canvas.magnitudes(ranking.neurons)
         sums = magnitudes.double().sum((1, 2)).clamp(min=1e-300)
