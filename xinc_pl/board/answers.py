@@ -80,7 +80,7 @@ class CanvasFacts:
     Attributes:
         layers: Input side first.
         skipped: Layers that are left out, with the reason.
-        unit: What a map's values are counted in.
+        unit: What a map's values are counted in: the image's brightness, or what the layer returns.
     """
 
     layers: tuple[LayerFacts, ...]

@@ -59,7 +59,7 @@ class Questions:
             LayerFacts(name, layer.num_neurons, tuple(layer.neuron_shape), float(layer.completeness_error))
             for name, layer in canvas.items()
         )
-        unit = "brightness (0 to 1)" if convention == "effect" else "the layer's output"
+        unit = "brightness" if convention == "effect" else "layer units"
         return CanvasFacts(layers, dict(canvas.skipped), unit)
 
     def pictures(self, run: RecordedRun, epoch: int, frame: int) -> Pictures:

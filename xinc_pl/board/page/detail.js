@@ -8,7 +8,7 @@ import { ask } from "./server.js";
 
 const STRIP_SIDE = 256;
 const CHANNELS = ["red", "green", "blue"];
-const BRIGHTNESS = "brightness (0 to 1)";
+const BRIGHTNESS = "brightness";
 
 export class Detail {
   /** `actions`: focus(layer, neuron), drop(layer, neuron), epoch(number), hover(pixel). */
@@ -159,6 +159,7 @@ export class Detail {
     const range = limitOf([answer.weights.data]);
     weights.values(answer.weights.data, answer.weights.shape, { kind: "signed", limit: range.largest || 1, unit: "" });
     weights.note(`${answer.num_weights}`);
+    weights.legend.replaceChildren(html("span", { class: "note" }, `± ${short(range.largest)}`));
     const [channels, height, width] = answer.outputs.shape;
     const size = height * width;
     const { limit } = limitOf([answer.outputs.data]);
@@ -172,9 +173,9 @@ export class Detail {
       }).element;
     });
     return [
-      html("h3", {}, `its weights, and what it adds to each output (kernel ${answer.label})`),
+      html("h3", {}, `weights of ${answer.label}, and what it adds to each output`),
       html("div", { class: "outputs" }, weights.element, outputs),
-      html("p", { class: "note" }, "Outputs: the effect on the image, to first order, under the convention effect."),
+      html("div", { class: "line" }, scaleBar({ kind: "signed", limit, unit: BRIGHTNESS }), html("span", { class: "note" }, "outputs: its effect on the image, to first order")),
     ];
   }
 

@@ -64,7 +64,7 @@ export function table({ top, changes, sort, chosen, unit, where, name, actions }
       html(
         "p",
         {},
-        `${rows.length} of ${grouped(top.num_neurons)} neurons: ${percent(sum)} of the layer's ${short(top.total)} ${unit} at ${where}${looked}`,
+        `${rows.length} of ${grouped(top.num_neurons)} neurons: ${percent(sum)} of all that the layer adds up to at ${where}, ${short(top.total)} ${unit}${looked}`,
       ),
       html("button", { type: "button", class: "csv", title: "save the table", onclick: () => save(rows, top, unit, name) }, "CSV"),
     ),
@@ -145,7 +145,7 @@ function focus(row) {
     "span",
     { class: "bar middle", title: `${percent(row.within)} of all that it paints is here` },
     html("i", { class: "focus", style: `left: ${50 + Math.min(place, 0) * 50}%; width: ${Math.abs(place) * 50}%` }),
-    `${short(Number(row.focus.toPrecision(2)))} ×`,
+    `${row.focus >= 100 ? Math.round(row.focus) : row.focus.toPrecision(2)} ×`,
   );
 }
 

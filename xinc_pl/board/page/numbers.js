@@ -8,7 +8,7 @@ export function short(value) {
   const size = Math.abs(value);
   if (value === 0) return "0";
   const sign = value < 0 ? "−" : "";
-  if (size >= 1e-3 && size < 1e5) return sign + Number(size.toPrecision(3)).toString();
+  if (size >= 1e-4 && size < 1e5) return sign + (size >= 1000 ? String(Math.round(size)) : size.toPrecision(3));
   const [digits, power] = size.toExponential(2).split("e");
   return `${sign}${digits}·10${[...power.replace("+", "")].map((each) => RAISED[each]).join("")}`;
 }

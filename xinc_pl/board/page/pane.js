@@ -14,6 +14,7 @@ export const CONVENTIONS = [
   { value: "effect", title: "how the image moves, to first order, when the neuron is taken away" },
 ];
 const NUM_LISTED = 16;
+const BRIGHTNESS = "brightness";
 
 export class Pane {
   /** `app`: change(patch), changePane(index, patch), hover(pixel), and the state. */
@@ -297,9 +298,8 @@ export class Pane {
   }
 
   showDetail(state, own, moment, facts) {
-    const unit = own.convention === "effect" ? BRIGHTNESS : "the layer's output";
+    const unit = own.convention === "effect" ? BRIGHTNESS : "layer units";
     this.detail.show({ moment, convention: own.convention, unit, run: facts, neurons: state.neurons });
   }
 }
 
-const BRIGHTNESS = "brightness (0 to 1)";

@@ -5,12 +5,17 @@ import { html, svg } from "./dom.js";
 import { short } from "./numbers.js";
 import { savePNG, saveSVG } from "./save.js";
 
+const MEANINGS = {
+  brightness: ", from 0 (black) to 1 (white)",
+  "layer units": ": what the layer returns, before its activation",
+};
+
 /** A bar of colours with the numbers at its ends: {kind, limit, unit}. */
 export function scaleBar({ kind, limit, unit }) {
   const { low, high } = ends({ kind, limit });
   return html(
     "div",
-    { class: "scale", title: `the colours end at ${short(limit)} ${unit}` },
+    { class: "scale", title: `the colours end at ${short(limit)} ${unit}${MEANINGS[unit] ?? ""}` },
     html("span", {}, low),
     html("i", { style: `background: ${gradient(kind)}` }),
     html("span", {}, high),
