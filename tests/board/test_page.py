@@ -27,8 +27,7 @@ PATIENCE = 60
 @pytest.fixture(scope="module")
 def address(logdir: Path) -> str:
     """Of a TensorBoard that shows the runs."""
-    others = [plugin for plugin in default.get_static_plugins()]
-    server = program.TensorBoard([*others, CanvasPlugin])
+    server = program.TensorBoard([*default.get_static_plugins(), CanvasPlugin])
     server.configure(("tensorboard", "--logdir", str(logdir), "--port", "0", "--load_fast", "false"))
     return str(server.launch())
 

@@ -147,8 +147,12 @@ class CanvasPlugin(base_plugin.TBPlugin):  # type: ignore[misc] # TensorBoard ha
         """What answers; made, and torch imported, when something is first asked."""
         with self._lock:
             if self._questions is None:
+                import torch
+
                 from xinc_pl.board.questions import Questions
 
+                # A training beside TensorBoard needs the cores: on busy ones several threads mostly wait for another.
+                torch.set_num_threads(1)
                 self._questions = Questions()
             return self._questions
 

@@ -87,8 +87,7 @@ class Questions:
             ranking = top_by_pixel(canvas, thinned(mask, MOST_PIXELS_OF_EFFECT), k, cast(Order, by))
         else:
             ranking = canvas.top(mask, k, cast(Order, by))
-        maps = canvas.maps(ranking.neurons)
-        magnitudes = maps.abs() if convention != "effect" else canvas.magnitudes(ranking.neurons)
+        maps, magnitudes = _maps_and_magnitudes(canvas, ranking.neurons, convention)
         sums = magnitudes.double().sum((1, 2)).clamp(min=1e-300)
         within = magnitudes.double()[:, mask.to(maps.device)].sum(1) / sums
         shown = small(maps, _SMALL)
@@ -209,6 +208,15 @@ def _layer_of(canvas: Canvas, run: RecordedRun, layer: str) -> LayerCanvas:
     if layer not in canvas:
         raise RequestError(f"run {run.name} has no layer {layer[:80]!r} here; it has {', '.join(canvas)}", 404)
     return canvas[layer]
+
+
+def _maps_and_magnitudes(canvas: LayerCanvas, neurons: Tensor, convention: str) -> tuple[Tensor, Tensor]:
+    """Both (n, H, W). Under ``effect`` they are made of the same outputs, in half the time."""
+    if convention != "effect":
+        maps = canvas.maps(neurons)
+        return maps, maps.abs()
+    outputs = canvas.maps(neurons, per_output=True)
+    return outputs.sum(1), outputs.abs().sum(1)
 
 
 def _check_neurons(canvas: LayerCanvas, neurons: tuple[int, ...]) -> None:
