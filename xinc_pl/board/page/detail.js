@@ -19,13 +19,20 @@ export class Detail {
     this.strip = new Section("strip", "its map over the epochs");
     this.facts = new Section("facts", "its weights and outputs");
     this.effect = new Section("effect", "the image without it");
-    this.element = html("div", { class: "detail" }, this.title, this.map.element, this.strip.element, this.effect.element, this.facts.element);
+    const guide = html(
+      "div",
+      { class: "guide" },
+      html("h3", {}, "What else does a neuron paint?"),
+      html("p", {}, "Click one in the list: its map over all epochs, its weights, what it adds to each output, and the image without it. Ctrl-click adds another."),
+    );
+    this.element = html("div", { class: "detail" }, guide, this.title, this.map.element, this.strip.element, this.effect.element, this.facts.element);
   }
 
   /** `about`: {moment, convention, unit, run (its facts), neurons}. */
   show(about) {
     const { neurons } = about;
-    this.element.hidden = neurons.length === 0;
+    this.element.classList.toggle("nothing", neurons.length === 0);
+    this.element.firstChild.hidden = neurons.length > 0;
     if (!neurons.length) return;
     const shown = neurons.at(-1);
     this.shown = shown;

@@ -10,7 +10,7 @@ const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /** What the table can be sorted by: the key in the address, the heading, what it means, and its value. */
 export const COLUMNS = [
-  { key: "share", text: "share here", about: "of all that the layer's neurons add up to at these pixels" },
+  { key: "share", text: "share", about: "of all that the layer's neurons add up to at these pixels" },
   { key: "signed", text: "adds here", about: "mean of the signed map over these pixels" },
   { key: "focus", text: "focus", about: "how much stronger it is here than over the whole image: mean magnitude here / everywhere" },
   { key: "total", text: "total", about: "mean magnitude over the whole image" },

@@ -107,7 +107,8 @@ class App {
   }
 
   draw(list, facts) {
-    this.drawBar(facts[0]);
+    [this.facts] = facts;
+    this.drawBar(this.facts);
     if (this.panes.length !== this.state.panes.length) {
       this.panes = this.state.panes.map((_, index) => this.panes[index] ?? new Pane(this, index));
       this.body.replaceChildren(...this.panes.map((pane) => pane.element));
@@ -162,17 +163,17 @@ class App {
   }
 
   epochBeside({ epoch }, by) {
-    const facts = this.facts?.epochs.map((each) => each.epoch) ?? [];
-    return facts[facts.indexOf(epoch) + by] ?? null;
+    const epochs = this.facts.epochs.map((each) => each.epoch);
+    return epochs[epochs.indexOf(epoch) + by] ?? null;
   }
 
-  async key(event) {
+  key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
     const { state } = this;
     const [first] = state.panes;
     if (!this.panes.length) return;
-    const facts = (this.facts = await ask("run", { run: first.run }));
-    const frames = facts.frames;
+    const { frames } = this.facts;
+    if (/^(Arrow|\[|\])/.test(event.key)) event.preventDefault();
     if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
       const by = event.key === "ArrowLeft" ? -1 : 1;
       const epoch = this.epochBeside(first, by);

@@ -217,7 +217,9 @@ export class Pane {
   /** The values under the pointer, in words. */
   read(pixel) {
     if (!pixel || !this.inside(pixel)) {
-      this.readout.textContent = "Click a pixel or drag a rectangle: which neurons paint it?";
+      this.readout.textContent = this.state.place
+        ? "Hold the pointer over a picture to read its values."
+        : "Click a pixel or drag a rectangle: which neurons paint it?";
       return;
     }
     const [row, column] = pixel;
@@ -231,7 +233,7 @@ export class Pane {
     const instance = this.answer.instances[this.answer.positions.data[at]];
     if (instance) parts.push(instance.name);
     const { large, shown } = this.detail;
-    if (large && !this.detail.element.hidden && large.shape[0] === height) parts.push(`map of ${shown.layer}:${shown.neuron} ${short(large.data[at])}`);
+    if (large && this.state.neurons.length && large.shape[0] === height) parts.push(`map of ${shown.layer}:${shown.neuron} ${short(large.data[at])}`);
     this.readout.textContent = parts.join(" · ");
   }
 
@@ -284,7 +286,7 @@ export class Pane {
 
   where({ kind, numbers }, top) {
     if (kind === "pixel") return `row ${numbers[0]}, column ${numbers[1]}`;
-    if (kind === "instance") return `${this.answer?.instances[numbers[0]]?.name ?? "the instance"} (${top.num_selected} pixels)`;
+    if (kind === "instance") return `“${this.answer?.instances[numbers[0]]?.name ?? "instance"}” (${top.num_selected} pixels)`;
     return `${numbers[2] - numbers[0]} × ${numbers[3] - numbers[1]} pixels`;
   }
 
