@@ -28,7 +28,8 @@ _MOST_EPOCHS = 10**9
 _MOST_FRAMES = 10**9
 _LOG = logging.getLogger(__name__)
 
-Application = Callable[[Mapping[str, Any], Callable[..., Any]], Any]
+Application = Callable[..., Any]
+"""As WSGI has them."""
 
 
 class CanvasPlugin(base_plugin.TBPlugin):  # type: ignore[misc] # TensorBoard has no types
@@ -68,13 +69,10 @@ class CanvasPlugin(base_plugin.TBPlugin):  # type: ignore[misc] # TensorBoard ha
             "/without": self._without,
         }
         answers = {route: partial(self._answer, question) for route, question in questions.items()}
-        return {
-            route: wrappers.Request.application(respond)  # type: ignore[arg-type] # of a partial function
-            for route, respond in (files | answers).items()
-        }
+        return {route: wrappers.Request.application(respond) for route, respond in (files | answers).items()}
 
     def _file(self, file: Path, request: wrappers.Request) -> wrappers.Response:
-        return http_util.Respond(request, file.read_text("utf-8"), _TYPES[file.suffix])
+        return _response(request, file.read_text("utf-8"), _TYPES[file.suffix])
 
     def _answer(
         self, question: Callable[[Values, Mapping[str, Any]], object], request: wrappers.Request
@@ -92,7 +90,7 @@ class CanvasPlugin(base_plugin.TBPlugin):  # type: ignore[misc] # TensorBoard ha
             if status == 500:
                 _LOG.exception("the Canvas tab could not answer %s", request.path)
             return _refusal(request, message, status)
-        return http_util.Respond(request, data, "application/octet-stream")
+        return _response(request, data, "application/octet-stream")
 
     def _runs(self, values: Values, environ: Mapping[str, Any]) -> RunList:
         del values
@@ -175,4 +173,9 @@ def _told(error: Exception) -> tuple[int, str]:
 
 def _refusal(request: wrappers.Request, message: str, status: int) -> wrappers.Response:
     line = re.sub(r"\s+", " ", message).strip()[:500]
-    return http_util.Respond(request, {"error": line}, "application/json", code=status)
+    return _response(request, {"error": line}, "application/json", status)
+
+
+def _response(request: wrappers.Request, content: object, kind: str, status: int = 200) -> wrappers.Response:
+    response: wrappers.Response = http_util.Respond(request, content, kind, code=status)
+    return response

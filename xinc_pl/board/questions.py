@@ -22,8 +22,9 @@ from xinc_pl.board.answers import (
 )
 from xinc_pl.board.cache import Cache
 from xinc_pl.board.requests import Place, RequestError
-from xinc_pl.board.selection import Order, alike, array, mask_at, numbers, small, thinned, top_by_pixel
+from xinc_pl.board.selection import alike, array, mask_at, numbers, small, thinned, top_by_pixel
 from xinc_pl.canvas import Canvas, Convention, LayerCanvas
+from xinc_pl.canvas.layer_canvas import Order
 from xinc_pl.frames import Frame, psnr_from_mse
 from xinc_pl.recorded import RecordedRun, recorded_run
 

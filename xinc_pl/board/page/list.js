@@ -66,6 +66,7 @@ export function table({ top, changes, sort, chosen, unit, where, name, actions }
         {},
         `${rows.length} of ${grouped(top.num_neurons)} neurons: ${percent(sum)} of all that the layer adds up to at ${where}, ${short(top.total)} ${unit}${looked}`,
       ),
+      html("button", { type: "button", class: "more", onclick: () => actions.more() }, rows.length > 32 ? "fewer" : "more"),
       html("button", { type: "button", class: "csv", title: "save the table", onclick: () => save(rows, top, unit, name) }, "CSV"),
     ),
     html(

@@ -34,6 +34,7 @@ class App {
       this.state = read(text);
       this.update();
     });
+    window.addEventListener("focus", () => this.reload()); // a training may have recorded more
     document.addEventListener("keydown", (event) => this.key(event));
   }
 
@@ -48,6 +49,11 @@ class App {
 
   sortBy(sort) {
     this.change({ sort });
+  }
+
+  /** List more neurons, or fewer again. */
+  more() {
+    this.change({ k: this.state.k === 16 ? 64 : 16 });
   }
 
   /** Look at a neuron; or add it to those that are chosen (or take it out again). */
@@ -82,8 +88,9 @@ class App {
       const [first] = panes;
       const frame = first.facts.frames.includes(this.state.frame) ? this.state.frame : first.facts.frames[0];
       const state = { ...this.state, panes: panes.map(({ own }) => own), frame };
+      for (const pane of state.panes) pane.convention ??= await this.conventionOf(pane, frame);
       if (!state.layer) {
-        const { layers } = await ask("layers", { ...first.own, frame });
+        const { layers } = await ask("layers", { ...state.panes[0], frame });
         state.layer = layers.at(-1).name;
       }
       if (turn !== this.turn) return;
@@ -94,7 +101,7 @@ class App {
       if (turn !== this.turn) return;
       this.panes = [];
       this.body.replaceChildren(
-        html("div", { class: "empty" }, html("h2", {}, "This cannot be shown"), html("p", { class: "error", role: "alert" }, error.message), this.again()),
+        html("div", { class: "empty" }, html("h2", {}, "This cannot be shown"), html("p", { class: "error", role: "alert" }, error.message), this.again(), this.anew()),
       );
     }
   }
@@ -104,6 +111,12 @@ class App {
     const facts = await ask("run", { run });
     const epochs = facts.epochs.map(({ epoch }) => epoch);
     return { own: { ...pane, run, epoch: epochs.includes(pane.epoch) ? pane.epoch : epochs.at(-1) }, facts };
+  }
+
+  /** The paper's formulas, or effects where the network is no chain of layers. */
+  conventionOf({ run, epoch }, frame) {
+    const works = (convention) => ask("layers", { run, epoch, frame, convention }).then(() => convention);
+    return works("paper").catch(() => works("effect").catch(() => "paper"));
   }
 
   draw(list, facts) {
@@ -219,14 +232,17 @@ class App {
   }
 
   again() {
-    const button = html("button", { type: "button", onclick: () => this.reload() }, "look again");
-    return button;
+    return html("button", { type: "button", onclick: () => this.reload() }, "look again");
+  }
+
+  anew() {
+    return html("button", { type: "button", onclick: () => this.change(read("")) }, "start anew");
   }
 
   reload() {
     forget("runs");
     forget("run");
-    this.update();
+    return this.update();
   }
 }
 

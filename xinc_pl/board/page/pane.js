@@ -1,8 +1,9 @@
 // One pane: a run at an epoch under a convention, its pictures, the list and the chosen neurons.
 
 import { errorOf } from "./colours.js";
-import { choices, html, Section, svg } from "./dom.js";
+import { choices, html, Section } from "./dom.js";
 import { Detail } from "./detail.js";
+import { epochSlider } from "./epochs.js";
 import { table } from "./list.js";
 import { decibels, limitOf, short } from "./numbers.js";
 import { Picture } from "./picture.js";
@@ -13,7 +14,6 @@ export const CONVENTIONS = [
   { value: "released", title: "the formulas of the authors' code" },
   { value: "effect", title: "how the image moves, to first order, when the neuron is taken away" },
 ];
-const NUM_LISTED = 16;
 const BRIGHTNESS = "brightness";
 
 export class Pane {
@@ -53,6 +53,7 @@ export class Pane {
       (answer) => this.drawPictures(answer, moment),
     );
     this.mark();
+    this.press();
     this.showList(state, own, moment);
     this.showDetail(state, own, moment, facts);
   }
@@ -71,42 +72,7 @@ export class Pane {
         ),
       ),
       choices("convention", CONVENTIONS, own.convention, (convention) => this.app.changePane(this.index, { convention })),
-      this.epochs(own, facts, state.frame),
-    );
-  }
-
-  /** The slider over all recorded epochs, above the curve of the frame's PSNR. */
-  epochs(own, facts, frame) {
-    const at = facts.epochs.findIndex((each) => each.epoch === own.epoch);
-    const psnrs = facts.epochs.map((each) => each.psnr[facts.frames.indexOf(frame)] ?? null);
-    const known = psnrs.filter((each) => each !== null);
-    const [low, high] = [Math.min(...known), Math.max(...known)];
-    const place = (index) => (facts.epochs.length > 1 ? (index / (facts.epochs.length - 1)) * 100 : 50);
-    const rise = (psnr) => 22 - ((psnr - low) / (high - low || 1)) * 18;
-    const points = psnrs.map((psnr, index) => (psnr === null ? null : [place(index), rise(psnr)])).filter(Boolean);
-    return html(
-      "div",
-      { class: "epochs" },
-      html("output", {}, html("b", {}, `epoch ${own.epoch}`), psnrs[at] === null || psnrs[at] === undefined ? "" : ` · ${decibels(psnrs[at])}`),
-      html(
-        "div",
-        { class: "slider" },
-        svg(
-          "svg",
-          { viewBox: "0 0 100 24", preserveAspectRatio: "none", "aria-hidden": "true" },
-          points.length > 1 ? svg("polyline", { points: points.map((each) => each.join(",")).join(" ") }) : null,
-        ),
-        html("input", {
-          type: "range",
-          min: 0,
-          max: facts.epochs.length - 1,
-          value: at,
-          "aria-label": "epoch",
-          "aria-valuetext": `epoch ${own.epoch}`,
-          oninput: (event) => this.app.changePane(this.index, { epoch: facts.epochs[event.target.value].epoch }),
-        }),
-        html("div", { class: "ticks" }, facts.epochs.map((each, index) => html("span", { style: `left: ${place(index)}%` }, each.epoch))),
-      ),
+      epochSlider(own, facts, state.frame, (epoch) => this.app.changePane(this.index, { epoch })),
     );
   }
 
@@ -132,13 +98,13 @@ export class Pane {
       this.error = null;
     }
     this.drawInstances();
+    this.press();
     this.mark();
     return html("div", { class: "three" }, this.shown.map((picture) => picture.element));
   }
 
   drawInstances() {
     const { instances } = this.answer;
-    const chosen = this.state.place?.kind === "instance" ? this.state.place.numbers[0] : null;
     this.instances.replaceChildren(
       ...(instances.length ? [html("span", { class: "note" }, "instances")] : []),
       ...instances
@@ -149,7 +115,6 @@ export class Pane {
             {
               type: "button",
               class: "chip",
-              "aria-pressed": String(each.position === chosen),
               title: `${each.num_pixels} pixels`,
               "data-instance": each.position,
               onclick: () => this.app.change({ place: { kind: "instance", numbers: [each.position] } }),
@@ -160,6 +125,15 @@ export class Pane {
           ),
         ),
     );
+  }
+
+  /** Show which instance is chosen. */
+  press() {
+    const { place } = this.state;
+    for (const button of this.instances.querySelectorAll("[data-instance]")) {
+      const isChosen = place?.kind === "instance" && place.numbers[0] === Number(button.dataset.instance);
+      button.setAttribute("aria-pressed", String(isChosen));
+    }
   }
 
   pick([top, left, bottom, right]) {
@@ -244,8 +218,8 @@ export class Pane {
       return;
     }
     const about = { ...moment, convention: own.convention, [place.kind]: place.numbers.join(",") };
-    const key = JSON.stringify([about, layer, sort, neurons]);
-    const base = JSON.stringify([about, layer]);
+    const key = JSON.stringify([about, layer, sort, neurons, state.k]);
+    const base = JSON.stringify([about, layer, state.k]);
     if (this.base !== base) this.found = null;
     this.base = base;
     const draw = (found) => {
@@ -256,17 +230,16 @@ export class Pane {
       if (focused) queueMicrotask(() => this.list.element.querySelector(`[data-neuron="${focused}"]`)?.focus());
       return tables;
     };
-    this.list.show(key, () => this.found ?? this.find(about, layer, base), draw).then(() => this.addChanges(about, base, key, draw));
+    this.list.show(key, () => this.found ?? this.find(about, layer, state.k, base), draw).then(() => this.addChanges(about, base, key, draw));
   }
 
-  async find(about, layer, base) {
+  async find(about, layer, k, base) {
     const { run, epoch, frame, convention } = about;
     const { layers, unit } = await ask("layers", { run, epoch, frame, convention });
     const names = layers.map((each) => each.name);
     if (layer !== "*" && !names.includes(layer)) throw new Error(`run ${run} has no layer ${layer} under ${convention}; it has ${names.join(", ")}`);
     const wanted = layer === "*" ? names : [layer];
-    const k = layer === "*" ? 8 : NUM_LISTED;
-    const tops = await Promise.all(wanted.map((name) => ask("top", { ...about, layer: name, k })));
+    const tops = await Promise.all(wanted.map((name) => ask("top", { ...about, layer: name, k: layer === "*" ? k / 2 : k })));
     const found = tops.map((top) => ({ top, changes: null, unit }));
     if (this.base === base) this.found = found;
     return found;

@@ -11,7 +11,7 @@ export function read(text) {
   const pane = (suffix) => ({
     run: values.get(`run${suffix}`),
     epoch: whole(values.get(`epoch${suffix}`)),
-    convention: values.get(`convention${suffix}`) ?? "paper",
+    convention: values.get(`convention${suffix}`),
   });
   const kind = PLACES.find((each) => values.has(each));
   const numbers = kind ? values.get(kind).split(",").map(whole) : [];
@@ -22,6 +22,7 @@ export function read(text) {
     place: kind && numbers.every((each) => each !== null) ? { kind, numbers } : null,
     neurons: values.getAll("neuron").map(neuronOf).filter(Boolean).slice(0, MOST_NEURONS),
     sort: values.get("sort") ?? "share",
+    k: values.get("k") === "64" ? 64 : 16,
     pick: values.get("pick") === "instance" ? "instance" : "pixel",
   };
 }
@@ -37,6 +38,7 @@ export function written(state) {
   if (state.place) values.set(state.place.kind, state.place.numbers.join(","));
   for (const { layer, neuron } of state.neurons) values.append("neuron", `${layer}:${neuron}`);
   if (state.sort !== "share") values.set("sort", state.sort);
+  if (state.k !== 16) values.set("k", state.k);
   if (state.pick !== "pixel") values.set("pick", state.pick);
   return values.toString();
 }
