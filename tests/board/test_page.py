@@ -24,12 +24,16 @@ pytestmark = [
 PATIENCE = 60
 
 
-@pytest.fixture(scope="module")
-def address(logdir: Path) -> str:
-    """Of a TensorBoard that shows the runs."""
+def served(logdir: Path) -> str:
+    """The address of a TensorBoard that shows some runs."""
     server = program.TensorBoard([*default.get_static_plugins(), CanvasPlugin])
     server.configure(("tensorboard", "--logdir", str(logdir), "--port", "0", "--load_fast", "false"))
     return str(server.launch())
+
+
+@pytest.fixture(scope="module")
+def address(logdir: Path) -> str:
+    return served(logdir)
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +220,18 @@ def test_keys_and_two_panes(page: Page) -> None:
     page.until(lambda: page.run("document.querySelectorAll('.layer-table').length") == 3)
 
 
+def test_a_network_that_is_no_chain_is_shown_by_its_effects(driver: Any, others: Path) -> None:
+    page = Page(driver, served(others))
+    page.until(lambda: (page.driver.get(page.address), page.run("document.body.innerText.length > 400"))[1])
+    page.open("run=version_1&pixel=1,2&k=64")
+    page.ready("list")
+    assert "convention=effect" in page.run("location.hash")
+    assert page.run("document.querySelectorAll('.pictures figure').length") == 1
+    page.press("[role=option]")
+    page.ready("effect")
+    assert "against the image with it" in page.run("document.querySelector('[data-section=effect]').innerText")
+
+
 def test_what_is_wrong_is_told_with_the_run(page: Page) -> None:
     page.driver.get("about:blank")
     page.driver.get(f"{page.address}#run=version_1")
@@ -229,9 +245,7 @@ def test_what_is_wrong_is_told_with_the_run(page: Page) -> None:
 
 
 def test_nothing_recorded_says_what_to_do(driver: Any, tmp_path: Path) -> None:
-    server = program.TensorBoard([*default.get_static_plugins(), CanvasPlugin])
-    server.configure(("tensorboard", "--logdir", str(tmp_path), "--port", "0", "--load_fast", "false"))
-    page = Page(driver, str(server.launch()))
+    page = Page(driver, served(tmp_path))
     driver.get(page.address)
     text = page.until(lambda: page.run("document.querySelector('.empty')?.innerText"))
     assert "CanvasRecorder" in text

@@ -86,7 +86,7 @@ class CanvasPlugin(base_plugin.TBPlugin):  # type: ignore[misc] # TensorBoard ha
         except RequestError as error:
             return _refusal(request, str(error), error.status)
         except Exception as error:
-            status, message = _told(error)
+            status, message = _told(error, request.args.get("run", ""))
             if status == 500:
                 _LOG.exception("the Canvas tab could not answer %s", request.path)
             return _refusal(request, message, status)
@@ -159,16 +159,16 @@ def _convention(values: Values) -> str:
     return asked.choice(values, "convention", asked.CONVENTIONS, "paper")
 
 
-def _told(error: Exception) -> tuple[int, str]:
-    """Status and one line for what the core and the recordings complain of."""
+def _told(error: Exception, run: str) -> tuple[int, str]:
+    """Status and reason for what the core and the recordings complain of."""
     from xinc_pl.canvas import DissectionError, RecordingFileError
     from xinc_pl.recorded import RunError
 
     if isinstance(error, RunError):
         return 404, str(error)
     if isinstance(error, (DissectionError, RecordingFileError, ValueError)):
-        return 422, str(error)
-    return 500, f"{type(error).__name__}: {error}"
+        return 422, f"run {run}: {error}"
+    return 500, f"run {run}: {type(error).__name__}: {error}"
 
 
 def _refusal(request: wrappers.Request, message: str, status: int) -> wrappers.Response:
