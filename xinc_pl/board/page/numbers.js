@@ -22,19 +22,25 @@ export const decibels = (psnr) => (psnr === null || psnr === undefined ? "exact"
 
 export const grouped = (count) => count.toLocaleString("en-US");
 
-/** Where the colours of signed maps end: at the largest value, or earlier where only few pixels are so large. */
+/** Where the colours of maps in one scale end: at the largest value, or earlier where only few pixels are so large. */
 export function limitOf(arrays) {
+  const each = arrays.map(limitOfOne);
+  return {
+    limit: Math.max(0, ...each.map(({ limit }) => limit)) || 1,
+    largest: Math.max(0, ...each.map(({ largest }) => largest)),
+  };
+}
+
+function limitOfOne(values) {
   const sizes = [];
   let largest = 0;
-  for (const values of arrays) {
-    const step = Math.max(1, Math.floor(values.length / 4000));
-    for (let at = 0; at < values.length; at += 1) {
-      const size = Math.abs(values[at]);
-      if (size > largest) largest = size;
-      if (at % step === 0) sizes.push(size);
-    }
+  const step = Math.max(1, Math.floor(values.length / 20000));
+  for (let at = 0; at < values.length; at += 1) {
+    const size = Math.abs(values[at]);
+    if (size > largest) largest = size;
+    if (at % step === 0) sizes.push(size);
   }
   sizes.sort((a, b) => a - b);
   const most = sizes[Math.floor(sizes.length * 0.997)] ?? 0;
-  return { limit: Math.max(most, largest / 8) || 1, largest };
+  return { limit: Math.max(most, largest / 8), largest };
 }
