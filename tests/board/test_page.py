@@ -222,7 +222,6 @@ def test_keys_and_two_panes(page: Page) -> None:
 
 def test_a_network_that_is_no_chain_is_shown_by_its_effects(driver: Any, others: Path) -> None:
     page = Page(driver, served(others))
-    page.until(lambda: (page.driver.get(page.address), page.run("document.body.innerText.length > 400"))[1])
     page.open("run=version_1&pixel=1,2&k=64")
     page.ready("list")
     assert "convention=effect" in page.run("location.hash")
@@ -266,3 +265,14 @@ def test_the_tab_in_tensorboard_keeps_its_state_in_the_address(page: Page, addre
     assert "head" not in page.run("location.hash")
     page.until(lambda: "neuron%3Dblock_2" in page.run("location.hash"))
     assert page.run("location.hash").startswith("#canvas&")
+
+
+def test_the_slider_is_moved_and_keeps_the_pointer(page: Page) -> None:
+    page.open("frame=0&epoch=4&layer=head")
+    slider = page.driver.find_element("css selector", "input[type=range]")
+    page.driver.execute_script("arguments[0].focus()", slider)
+    for _ in range(2):
+        slider.send_keys("\ue012")  # left
+    page.until(lambda: "epoch=1&" in page.run("location.hash"))
+    assert page.run("document.activeElement === arguments[0]", slider)
+    assert page.run("document.querySelector('.epochs output').innerText").startswith("epoch 1 · ")

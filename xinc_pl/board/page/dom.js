@@ -44,6 +44,13 @@ export function choices(label, options, chosen, choose) {
   );
 }
 
+/** Press another button of such a row. */
+export function press(row, chosen) {
+  for (const button of row.querySelectorAll("[role=radio]")) {
+    button.setAttribute("aria-checked", String(button.dataset.value === String(chosen)));
+  }
+}
+
 /** A place on the page that shows one answer: "loading" where it takes long, and what went wrong. */
 export class Section {
   constructor(name, what) {
@@ -67,17 +74,19 @@ export class Section {
     } catch (error) {
       if (this.key !== key) return;
       this.element.replaceChildren(html("p", { class: "error", role: "alert" }, `${this.what}: ${error.message}`));
+      this.element.classList.remove("loading");
+      this.key = null; // it is tried again when something changes
     } finally {
       clearTimeout(late);
       if (this.key === key) this.element.classList.remove("loading");
     }
   }
 
-  /** Show something that needs no answer. */
-  put(key, ...elements) {
+  /** Show what `draw` makes, which needs no answer, unless it is there already. */
+  put(key, draw) {
     if (key === this.key) return;
     this.key = key;
     this.element.classList.remove("loading");
-    this.element.replaceChildren(...elements);
+    this.element.replaceChildren(...[draw()].flat());
   }
 }

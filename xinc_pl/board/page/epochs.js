@@ -1,39 +1,70 @@
-// When in the training.
+// When in the training: a slider over all recorded epochs, below the curve of the frame's PSNR.
 
 import { html, svg } from "./dom.js";
 import { decibels } from "./numbers.js";
 
-/** The slider over all recorded epochs, above the curve of the frame's PSNR. */
-export function epochSlider(own, facts, frame, choose) {
-  const at = facts.epochs.findIndex((each) => each.epoch === own.epoch);
-  const psnrs = facts.epochs.map((each) => each.psnr[facts.frames.indexOf(frame)] ?? null);
-  const known = psnrs.filter((each) => each !== null);
-  const [low, high] = [Math.min(...known), Math.max(...known)];
-  const place = (index) => (facts.epochs.length > 1 ? (index / (facts.epochs.length - 1)) * 100 : 50);
-  const rise = (psnr) => 22 - ((psnr - low) / (high - low || 1)) * 18;
-  const points = psnrs.map((psnr, index) => (psnr === null ? null : [place(index), rise(psnr)])).filter(Boolean);
-  return html(
-    "div",
-    { class: "epochs" },
-    html("output", {}, html("b", {}, `epoch ${own.epoch}`), psnrs[at] === null || psnrs[at] === undefined ? "" : ` · ${decibels(psnrs[at])}`),
-    html(
+const HEIGHT = 24;
+const PATIENCE = 120; // milliseconds in which the slider may move on before an epoch is loaded
+
+export class EpochSlider {
+  constructor(facts, frame, choose) {
+    this.epochs = facts.epochs.map((each) => each.epoch);
+    this.psnrs = facts.epochs.map((each) => each.psnr[facts.frames.indexOf(frame)] ?? null);
+    this.output = html("output");
+    let waiting = null;
+    this.input = html("input", {
+      type: "range",
+      min: 0,
+      max: this.epochs.length - 1,
+      "aria-label": "epoch",
+      oninput: () => {
+        const epoch = this.epochs[this.input.value];
+        this.tell(epoch);
+        clearTimeout(waiting);
+        waiting = setTimeout(() => choose(epoch), PATIENCE);
+      },
+    });
+    const ticks = this.epochs.map((epoch, at) => html("span", { style: `left: ${this.place(at)}%` }, this.isLabelled(at) ? epoch : ""));
+    this.element = html(
       "div",
-      { class: "slider" },
-      svg(
-        "svg",
-        { viewBox: "0 0 100 24", preserveAspectRatio: "none", "aria-hidden": "true" },
-        points.length > 1 ? svg("polyline", { points: points.map((each) => each.join(",")).join(" ") }) : null,
-      ),
-      html("input", {
-        type: "range",
-        min: 0,
-        max: facts.epochs.length - 1,
-        value: at,
-        "aria-label": "epoch",
-        "aria-valuetext": `epoch ${own.epoch}`,
-        oninput: (event) => choose(facts.epochs[event.target.value].epoch),
-      }),
-      html("div", { class: "ticks" }, facts.epochs.map((each, index) => html("span", { style: `left: ${place(index)}%` }, each.epoch))),
-    ),
-  );
+      { class: "epochs" },
+      this.output,
+      html("div", { class: "slider" }, this.curve(), this.input, html("div", { class: "ticks" }, ticks)),
+    );
+  }
+
+  /** Where an epoch stands, in percent. */
+  place(at) {
+    return this.epochs.length > 1 ? (at / (this.epochs.length - 1)) * 100 : 50;
+  }
+
+  /** At most a dozen of them have their number below. */
+  isLabelled(at) {
+    const by = Math.ceil(this.epochs.length / 12);
+    return at % by === 0 || at === this.epochs.length - 1;
+  }
+
+  curve() {
+    const known = this.psnrs.filter((each) => each !== null);
+    const [low, high] = [Math.min(...known), Math.max(...known)];
+    const points = this.psnrs
+      .map((psnr, at) => (psnr === null ? null : `${this.place(at)},${HEIGHT - 2 - ((psnr - low) / (high - low || 1)) * (HEIGHT - 6)}`))
+      .filter((each) => each !== null);
+    return svg(
+      "svg",
+      { viewBox: `0 0 100 ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },
+      points.length > 1 ? svg("polyline", { points: points.join(" ") }) : null,
+    );
+  }
+
+  tell(epoch) {
+    const psnr = this.psnrs[this.epochs.indexOf(epoch)];
+    this.output.replaceChildren(html("b", {}, `epoch ${epoch}`), psnr === null ? "" : ` · ${decibels(psnr)}`);
+    this.input.setAttribute("aria-valuetext", `epoch ${epoch}`);
+  }
+
+  show(epoch) {
+    this.input.value = this.epochs.indexOf(epoch);
+    this.tell(epoch);
+  }
 }

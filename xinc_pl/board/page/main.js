@@ -1,6 +1,6 @@
 // The Canvas tab: which neurons paint this pixel, and what else does this neuron paint?
 
-import { choices, html } from "./dom.js";
+import { choices, html, press } from "./dom.js";
 import { Pane } from "./pane.js";
 import { ask, forget } from "./server.js";
 import { Address, followTheme, MOST_NEURONS, read, written } from "./state.js";
@@ -8,6 +8,7 @@ import { Address, followTheme, MOST_NEURONS, read, written } from "./state.js";
 const SNIPPET = `trainer:
   callbacks:
     - class_path: xinc_pl.callbacks.CanvasRecorder`;
+const PATIENCE = 2000; // milliseconds until it is looked again whether something has been recorded
 const KEYS = [
   ["← →", "epoch"],
   ["1 … 9, 0", "layer, all layers"],
@@ -140,6 +141,24 @@ class App {
       title: `${num_neurons.toLocaleString("en-US")} neurons; self-check: relative error ${completeness_error.toExponential(1)}`,
     }));
     const frames = facts.frames.map((index, at) => ({ value: index, text: facts.frame_names[at] || `frame ${index}` }));
+    const key = JSON.stringify([options, frames, state.frame, state.panes.length]);
+    if (key === this.barKey) {
+      press(this.layerChoice, state.layer);
+      press(this.pickChoice, state.pick);
+      return;
+    }
+    this.barKey = key;
+    this.layerChoice = choices(
+      "layer",
+      [...options, { value: "*", text: "all", title: "the first neurons of each layer" }],
+      state.layer,
+      (layer) => this.change({ layer }),
+    );
+    const kinds = [
+      { value: "pixel", text: "a pixel" },
+      { value: "instance", text: "an instance" },
+    ];
+    this.pickChoice = choices("a click takes", kinds, state.pick, (pick) => this.change({ pick }));
     this.bar.replaceChildren(
       html("h1", {}, "Canvas"),
       frames.length > 1
@@ -155,9 +174,9 @@ class App {
           )
         : "",
       html("span", { class: "label" }, "layer"),
-      choices("layer", [...options, { value: "*", text: "all", title: "the first neurons of each layer" }], state.layer, (layer) => this.change({ layer })),
+      this.layerChoice,
       html("span", { class: "label" }, "a click takes"),
-      choices("a click takes", [{ value: "pixel", text: "a pixel" }, { value: "instance", text: "an instance" }], state.pick, (pick) => this.change({ pick })),
+      this.pickChoice,
       html("span", { class: "space" }),
       html("button", { type: "button", class: "two", "aria-pressed": String(state.panes.length === 2), onclick: () => this.two() }, "two panes"),
       html(
@@ -211,6 +230,9 @@ class App {
 
   empty({ num_listed, logdir }) {
     this.panes = [];
+    clearTimeout(this.later);
+    this.later = setTimeout(() => this.reload(), PATIENCE);
+    this.barKey = null;
     this.bar.replaceChildren(html("h1", {}, "Canvas"));
     const found = num_listed
       ? `TensorBoard lists ${num_listed} ${num_listed === 1 ? "run" : "runs"} in ${logdir}, but none of them has recordings.`

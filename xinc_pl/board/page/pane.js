@@ -1,9 +1,9 @@
 // One pane: a run at an epoch under a convention, its pictures, the list and the chosen neurons.
 
 import { errorOf } from "./colours.js";
-import { choices, html, Section } from "./dom.js";
+import { choices, html, press, Section } from "./dom.js";
 import { Detail } from "./detail.js";
-import { epochSlider } from "./epochs.js";
+import { EpochSlider } from "./epochs.js";
 import { table } from "./list.js";
 import { decibels, limitOf, short } from "./numbers.js";
 import { Picture } from "./picture.js";
@@ -53,27 +53,25 @@ export class Pane {
       (answer) => this.drawPictures(answer, moment),
     );
     this.mark();
-    this.press();
+    this.pressInstance();
     this.showList(state, own, moment);
     this.showDetail(state, own, moment, facts);
   }
 
   drawControls(own, runs, facts, state) {
-    this.controls.put(
-      JSON.stringify([own, runs, facts, state.frame]),
-      html(
-        "label",
-        {},
-        "run",
-        html(
-          "select",
-          { "aria-label": "run", onchange: (event) => this.app.changePane(this.index, { run: event.target.value, epoch: null }) },
-          runs.map((name) => html("option", { value: name, selected: name === own.run }, name)),
-        ),
-      ),
-      choices("convention", CONVENTIONS, own.convention, (convention) => this.app.changePane(this.index, { convention })),
-      epochSlider(own, facts, state.frame, (epoch) => this.app.changePane(this.index, { epoch })),
-    );
+    this.controls.put(JSON.stringify([own.run, runs, facts, state.frame]), () => {
+      const choose = (patch) => this.app.changePane(this.index, patch);
+      this.slider = new EpochSlider(facts, state.frame, (epoch) => choose({ epoch }));
+      this.convention = choices("convention", CONVENTIONS, own.convention, (convention) => choose({ convention }));
+      const select = html(
+        "select",
+        { "aria-label": "run", onchange: (event) => choose({ run: event.target.value, epoch: null }) },
+        runs.map((name) => html("option", { value: name, selected: name === own.run }, name)),
+      );
+      return [html("label", {}, "run", select), this.convention, this.slider.element];
+    });
+    this.slider.show(own.epoch);
+    press(this.convention, own.convention);
   }
 
   drawPictures(answer, moment) {
@@ -98,7 +96,7 @@ export class Pane {
       this.error = null;
     }
     this.drawInstances();
-    this.press();
+    this.pressInstance();
     this.mark();
     return html("div", { class: "three" }, this.shown.map((picture) => picture.element));
   }
@@ -128,7 +126,7 @@ export class Pane {
   }
 
   /** Show which instance is chosen. */
-  press() {
+  pressInstance() {
     const { place } = this.state;
     for (const button of this.instances.querySelectorAll("[data-instance]")) {
       const isChosen = place?.kind === "instance" && place.numbers[0] === Number(button.dataset.instance);
@@ -214,7 +212,7 @@ export class Pane {
   showList(state, own, moment) {
     const { place, layer, sort, neurons } = state;
     if (!place) {
-      this.list.put("nothing", this.guide());
+      this.list.put("nothing", () => this.guide());
       return;
     }
     const about = { ...moment, convention: own.convention, [place.kind]: place.numbers.join(",") };
