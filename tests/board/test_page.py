@@ -1,13 +1,17 @@
 """The tab in a browser: what one clicks, and what is then shown, against what the core gives."""
 
+import csv
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tensorboard import default, program
 
 from xinc_pl.board.plugin import CanvasPlugin
@@ -276,3 +280,53 @@ def test_the_slider_is_moved_and_keeps_the_pointer(page: Page) -> None:
     page.until(lambda: "epoch=1&" in page.run("location.hash"))
     assert page.run("document.activeElement === arguments[0]", slider)
     assert page.run("document.querySelector('.epochs output').innerText").startswith("epoch 1 · ")
+
+
+def test_pictures_and_tables_are_saved(page: Page, run: RecordedRun, tmp_path: Path) -> None:
+    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    page.open("frame=0&epoch=4&layer=head&pixel=5,9&neuron=head:2")
+    for section in ("list", "map", "strip"):
+        page.ready(section)
+    page.until(lambda: page.run("!document.querySelector('.neurons').innerText.includes('…')"))
+    page.press(".csv")
+    page.press(".large .save button", 0)
+    page.press(".large .save button", 1)
+    expected = {"neurons-head-epoch-4.csv", "head-2-epoch-4-paper.png", "head-2-epoch-4-paper.svg"}
+    page.until(lambda: {file.name for file in tmp_path.iterdir()} == expected)
+    ranking = run.canvas(4, 0)["head"].top((5, 9), 16)
+    with (tmp_path / "neurons-head-epoch-4.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["neuron"]) for row in rows] == ranking.neurons.tolist()
+    assert [float(row["share here"]) for row in rows] == pytest.approx(ranking.shares.tolist())
+    assert [float(row["adds here (layer units)"]) for row in rows] == pytest.approx(ranking.signed.tolist(), rel=1e-4)
+    with Image.open(tmp_path / "head-2-epoch-4-paper.png") as picture:
+        assert picture.size == (1024, 512)
+        shown = np.asarray(picture.convert("RGB"))[16::32, 16::32].astype(int)
+    map_ = run.canvas(4, 0)["head"].maps([2])[0].numpy()
+    assert ((shown[..., 0] > shown[..., 2]) == (map_ > 0))[abs(map_) > abs(map_).max() / 5].all()  # red adds
+    drawing = ElementTree.parse(tmp_path / "head-2-epoch-4-paper.svg")
+    assert "layer units" in "".join(drawing.getroot().itertext())
+
+
+def test_what_takes_long_says_so(page: Page) -> None:
+    page.open("frame=0&epoch=4&layer=head")
+    page.driver.execute_script(
+        "const own = window.fetch; window.fetch = async (...all) => "
+        "{ await new Promise((done) => setTimeout(done, 1500)); return own(...all); }"
+    )
+    page.press(".instances [data-instance]")
+    page.until(lambda: page.run("!!document.querySelector('.list.loading')"))
+    page.ready("list")
+    assert not page.run("!!document.querySelector('.list.loading')")
+
+
+def test_dark_and_light(page: Page) -> None:
+    grounds = {}
+    for theme in ("dark", "light"):
+        features = [{"name": "prefers-color-scheme", "value": theme}]
+        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        page.open("frame=0&epoch=4&layer=head")
+        assert page.run("document.documentElement.dataset.theme") == theme
+        grounds[theme] = page.run("getComputedStyle(document.body).backgroundColor")
+    assert grounds["dark"] != grounds["light"]
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

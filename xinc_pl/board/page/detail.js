@@ -28,7 +28,7 @@ export class Detail {
     this.element = html("div", { class: "detail" }, guide, this.title, this.map.element, this.strip.element, this.effect.element, this.facts.element);
   }
 
-  /** `about`: {moment, convention, unit, run (its facts), neurons}. */
+  /** `about`: {moment, convention, unit, run (its facts), neurons, areOtherRuns}. */
   show(about) {
     const { neurons } = about;
     this.element.classList.toggle("nothing", neurons.length === 0);
@@ -36,7 +36,7 @@ export class Detail {
     if (!neurons.length) return;
     const shown = neurons.at(-1);
     this.shown = shown;
-    this.heading(neurons, shown);
+    this.heading(neurons, shown, about.areOtherRuns);
     const { moment, convention, unit, run } = about;
     const about_map = { ...moment, convention, layer: shown.layer, neurons: shown.neuron };
     const which = `${shown.layer}-${shown.neuron}`;
@@ -54,7 +54,7 @@ export class Detail {
     this.showEffect(moment, neurons);
   }
 
-  heading(neurons, shown) {
+  heading(neurons, shown, areOtherRuns) {
     const several = neurons.length > 1;
     this.title.replaceChildren(
       html("h2", {}, several ? `${neurons.length} neurons` : `${shown.layer} · neuron ${shown.neuron}`),
@@ -74,6 +74,7 @@ export class Detail {
           ),
         ),
       ),
+      areOtherRuns ? html("p", { class: "note" }, "Two runs: neurons of one number have nothing to do with each other.") : "",
     );
   }
 

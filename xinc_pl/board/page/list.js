@@ -50,7 +50,7 @@ function sorted(rows, sort) {
 /** The table of one layer. `actions`: sortBy(key), choose(layer, neuron, more), more(). */
 export function table({ top, changes, sort, chosen, unit, where, name, actions }) {
   const rows = sorted(rowsOf(top, changes), sort);
-  const scale = { kind: "signed", limit: limitOf([top.maps.data]).limit, unit };
+  const scale = { kind: "signed", limit: limitOf([top.maps.data], 0.98).limit, unit };
   const most = Math.max(...rows.map((row) => row.share), 1e-12);
   const sum = rows.reduce((total, row) => total + row.share, 0);
   const looked = top.num_pixels < top.num_selected ? `, looked at in ${top.num_pixels} of them, evenly spaced` : "";

@@ -22,16 +22,16 @@ export const decibels = (psnr) => (psnr === null || psnr === undefined ? "exact"
 
 export const grouped = (count) => count.toLocaleString("en-US");
 
-/** Where the colours of maps in one scale end: at the largest value, or earlier where only few pixels are so large. */
-export function limitOf(arrays) {
-  const each = arrays.map(limitOfOne);
+/** Where the colours of maps in one scale end: not at the largest value where fewer pixels than 1 - `most` are so large. */
+export function limitOf(arrays, most = 0.997) {
+  const each = arrays.map((values) => limitOfOne(values, most));
   return {
     limit: Math.max(0, ...each.map(({ limit }) => limit)) || 1,
     largest: Math.max(0, ...each.map(({ largest }) => largest)),
   };
 }
 
-function limitOfOne(values) {
+function limitOfOne(values, share) {
   const sizes = [];
   let largest = 0;
   const step = Math.max(1, Math.floor(values.length / 20000));
@@ -41,6 +41,6 @@ function limitOfOne(values) {
     if (at % step === 0) sizes.push(size);
   }
   sizes.sort((a, b) => a - b);
-  const most = sizes[Math.floor(sizes.length * 0.997)] ?? 0;
+  const most = sizes[Math.floor(sizes.length * share)] ?? 0;
   return { limit: Math.max(most, largest / 8), largest };
 }

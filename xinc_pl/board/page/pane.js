@@ -272,7 +272,8 @@ export class Pane {
 
   showDetail(state, own, moment, facts) {
     const unit = own.convention === "effect" ? BRIGHTNESS : "layer units";
-    this.detail.show({ moment, convention: own.convention, unit, run: facts, neurons: state.neurons });
+    const runs = new Set(state.panes.map((pane) => pane.run));
+    this.detail.show({ moment, convention: own.convention, unit, run: facts, neurons: state.neurons, areOtherRuns: runs.size > 1 });
   }
 }
 
