@@ -101,8 +101,9 @@ class App {
     } catch (error) {
       if (turn !== this.turn) return;
       this.panes = [];
+      this.bare();
       this.body.replaceChildren(
-        html("div", { class: "empty" }, html("h2", {}, "This cannot be shown"), html("p", { class: "error", role: "alert" }, error.message), this.again(), this.anew()),
+        html("div", { class: "empty" }, html("h2", {}, "This cannot be shown"), html("p", { class: "error", role: "alert" }, error.message), html("div", { class: "actions" }, this.again(), this.anew())),
       );
     }
   }
@@ -232,8 +233,7 @@ class App {
     this.panes = [];
     clearTimeout(this.later);
     this.later = setTimeout(() => this.reload(), PATIENCE);
-    this.barKey = null;
-    this.bar.replaceChildren(html("h1", {}, "Canvas"));
+    this.bare();
     const found = num_listed
       ? `TensorBoard lists ${num_listed} ${num_listed === 1 ? "run" : "runs"} in ${logdir}, but none of them has recordings.`
       : `TensorBoard lists no runs in ${logdir || "the folder that it was given"} yet.`;
@@ -248,9 +248,15 @@ class App {
         html("p", {}, "or in code:"),
         html("pre", {}, "Trainer(callbacks=[xinc_pl.CanvasRecorder(...)])"),
         html("p", {}, "The first recording is there before the first step: this page then shows it."),
-        this.again(),
+        html("div", { class: "actions" }, this.again()),
       ),
     );
+  }
+
+  /** The bar without anything to choose. */
+  bare() {
+    this.barKey = null;
+    this.bar.replaceChildren(html("h1", {}, "Canvas"));
   }
 
   again() {
