@@ -11,44 +11,59 @@ if TYPE_CHECKING:
         ContributionVsIntensity,
         Faithfulness,
         GroupingVariance,
+        MapSpectrum,
         MotionContributions,
         NeuronUMAP,
         ObjectContributions,
+        PlaceOrContent,
         RepresentationSpread,
         XINCCallback,
     )
     from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics, dissect
-    from xinc_pl.data import Collage, Image, Video
+    from xinc_pl.data import CityscapesVPS, Clips, Collage, Image, Video, VIPSeg
     from xinc_pl.frames import Frame, Instance
-    from xinc_pl.models import FFN, NeRV
+    from xinc_pl.models import FFN, FINER, SIREN, WIRE, Gauss, GridNeRV, HashGrid, HNeRV, NeRV, PositionalMLP
     from xinc_pl.runs import RecordedRun, Run, RunError, load_run
     from xinc_pl.training import ImageINR, VideoINR
 
 __all__ = [
     "FFN",
+    "FINER",
+    "SIREN",
+    "WIRE",
     "Canvas",
     "CanvasEvolution",
     "CanvasRecorder",
+    "CityscapesVPS",
+    "Clips",
     "Collage",
     "ContributionCanvas",
     "ContributionVsIntensity",
     "DissectionError",
     "Faithfulness",
     "Frame",
+    "Gauss",
+    "GridNeRV",
     "GroupingVariance",
+    "HNeRV",
+    "HashGrid",
     "Image",
     "ImageINR",
     "Instance",
     "LayerCanvas",
     "LayerStatistics",
+    "MapSpectrum",
     "MotionContributions",
     "NeRV",
     "NeuronUMAP",
     "ObjectContributions",
+    "PlaceOrContent",
+    "PositionalMLP",
     "RecordedRun",
     "RepresentationSpread",
     "Run",
     "RunError",
+    "VIPSeg",
     "Video",
     "VideoINR",
     "XINCCallback",

@@ -58,7 +58,7 @@ class ContributionCanvas(XINCCallback):
     def _show(self, dissected: DissectedFrame, layer: str, outputs: Outputs) -> None:
         index = dissected.frame.index
         sample = self._sample(dissected, layer)
-        picture = self._drawn(sample, dissected, outputs)
+        picture = self._drawn(sample, dissected, outputs, outputs.first(layer, "mean_magnitude", index))
         if self.beside is not None:
             other = dissected.under(self.beside)
             if layer in other.canvas:
@@ -83,19 +83,25 @@ class ContributionCanvas(XINCCallback):
     def _sample(self, dissected: DissectedFrame, layer: str) -> CanvasSample:
         return canvas_sample(dissected.canvas[layer], dissected.statistics(layer), self.num_neurons, self.seed)
 
-    def _drawn(self, sample: CanvasSample, dissected: DissectedFrame, outputs: Outputs) -> npt.NDArray[np.uint8]:
+    def _drawn(
+        self,
+        sample: CanvasSample,
+        dissected: DissectedFrame,
+        outputs: Outputs,
+        began: tuple[int, float] | None = None,
+    ) -> npt.NDArray[np.uint8]:
         # Imported when it is needed: matplotlib takes a second, which --help should not.
         from xinc_pl.plots.contribution_canvas import draw_contribution_canvas
 
         target, reconstruction = dissected.frame.target, dissected.reconstruction
-        notes = [dissected.frame.name] if outputs.several_frames and dissected.frame.name else []
-        notes += [dissected.convention] if self.beside is not None else []
+        notes: list[str] = [dissected.convention] if self.beside is not None else []
         notes += [note] if (note := channels_note(len(reconstruction))) else []
         return draw_contribution_canvas(
             sample,
             None if target is None else as_rgb(target),
             as_rgb(reconstruction),
             epoch=outputs.epoch,
-            psnr=dissected.psnr,
+            quality=dissected.quality,
             note=" · ".join(notes),
+            began=began,
         )

@@ -1,7 +1,6 @@
 """``xinc compare``: are the canvases of several trainings alike?"""
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from xinc_pl.analysis.comparison import LayerComparison, compare_layer
+from xinc_pl.analysis.grouping_variance import variance_nulls
 from xinc_pl.analysis.joint_layout import JointLayout, joint_layout
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionUnavailableError
 from xinc_pl.arguments import MAX_SEED, check_whole
@@ -20,8 +20,9 @@ from xinc_pl.callbacks.outputs import png_bytes
 from xinc_pl.canvas import CONVENTIONS, Convention, DissectionError
 from xinc_pl.names import path_part
 from xinc_pl.plots.figures import moment_title
-from xinc_pl.runs import AnyRun, RunError, load_run
+from xinc_pl.runs import AnyRun, RecordedRun, RunError, checkpoint_run, load_run
 from xinc_pl.suggestions import did_you_mean
+from xinc_pl.tools.folders import check_target, new_folder
 from xinc_pl.tools.tables import comparison_csv, comparison_markdown, scalars_of
 
 VECTORS = Partition("gabor")
@@ -62,12 +63,12 @@ def main(args: Sequence[str]) -> None:
     if len(options.runs) < 2:
         raise RunError(f"{options.runs[0]} is one run; give two or more to compare")
     _check_options(options.frame, options.seed)
-    _check_target(options.out)
-    runs = [load_run(path, trust=options.trust) for path in options.runs]
+    check_target(options.out)
+    runs = [_loaded(path, options.frame, options.trust) for path in options.runs]
     _check_different(runs)
     print(f"comparing {len(runs)} runs; laying out large layers takes a minute", flush=True)
     comparison = compare_runs(runs, options.frame, options.layers, options.convention, options.seed)
-    folder = _new_folder(options.out)
+    folder = new_folder(options.out, "compare")
     write_comparison(comparison, folder)
     if comparison.left_out:
         print(f"left out, because not all runs have them: {', '.join(comparison.left_out)}")
@@ -106,7 +107,9 @@ def compare_runs(
     compared = []
     for name in names:
         statistics = [each.canvas[name].statistics(labels, ()) for each in dissected]
-        compared.append(compare_layer(name, statistics, partitions, VECTORS, seed))
+        clusters = {partition: labels[partition.key] for partition in partitions}
+        nulls = [variance_nulls(each.canvas[name], clusters, seed=seed) for each in dissected]
+        compared.append(compare_layer(name, statistics, partitions, VECTORS, seed, nulls))
     return Comparison(
         _titles(runs, dissected),
         frame,
@@ -197,6 +200,17 @@ def _check_options(frame: int, seed: int) -> None:
         raise RunError(str(error)) from error
 
 
+def _loaded(path: Path, frame: int, trust: bool) -> AnyRun:
+    """A run by its recordings; by its checkpoint where there are none, or none of this frame."""
+    run = load_run(path, trust=trust)
+    if isinstance(run, RecordedRun) and frame not in run.frames:
+        try:
+            return checkpoint_run(path)
+        except RunError:
+            run.recording(frame=frame)  # raises what it says about the frame
+    return run
+
+
 def _check_different(runs: Sequence[AnyRun]) -> None:
     """Insist on different checkpoints: a run is like itself, which says nothing."""
     files = [run.source.resolve() for run in runs]
@@ -255,10 +269,10 @@ def _common_layers(
 
 
 def _partitions(frame: DissectedFrame) -> tuple[Sequence[Partition], Mapping[str, Tensor]]:
-    """All partitions that a frame allows; and the clusters of them and of their controls, by key."""
+    """All partitions that a frame allows; and their clusters, by key."""
     try:
         partitions = frame.available([Partition(name) for name in PARTITION_NAMES])
-        wanted = [VECTORS, *partitions, *(each.control for each in partitions)]
+        wanted = [VECTORS, *partitions]
         labels = {each.key: frame.labels(each) for each in wanted}
     except PartitionUnavailableError as error:
         raise RunError(f"frame {frame.frame.index} has no clusters to compare neurons by: {error}") from error
@@ -270,31 +284,6 @@ def _titles(runs: Sequence[AnyRun], dissected: Sequence[DissectedFrame]) -> tupl
     names = {run.name: run.source for run in runs}
     unique = all(names[run.name] == run.source for run in runs)
     return tuple(
-        f"{run.name if unique else run.source} · {moment_title(run.epoch, each.psnr)}"
+        f"{run.name if unique else run.source} · {moment_title(run.epoch, each.quality)}"
         for run, each in zip(runs, dissected, strict=True)
     )
-
-
-def _check_target(folder: Path | None) -> None:
-    if folder is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        raise RunError(f"{str(folder)!r} is there already, and nothing is overwritten; give another folder with --out")
-    target = Path("lightning_logs") if folder is None else folder
-    existing = next(path for path in (target.absolute(), *target.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        why = "is not writable" if existing.is_dir() else "is no folder"
-        raise RunError(f"{str(target)!r} cannot be written to: {str(existing)!r} {why}; give another with --out")
-
-
-def _new_folder(folder: Path | None) -> Path:
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    number = 0
-    while True:
-        free = Path("lightning_logs") / f"compare_{number}"
-        try:
-            free.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return free
