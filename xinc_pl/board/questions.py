@@ -33,8 +33,8 @@ MAX_BYTES = 2 << 30
 MOST_PIXELS_OF_EFFECT = 64
 """That are looked at under ``effect``, where each costs a pass back through the network."""
 _SMALL = 128
-_EFFECT_BYTES = 1 << 28
-"""What a canvas under ``effect`` keeps of how the image answers, at most."""
+_TIMES = {"paper": 1, "released": 1, "effect": 3}
+"""What a canvas keeps, in tensors of its recording: under ``effect`` it remembers how the image answers as well."""
 _MOST_WEIGHTS = 4096
 
 
@@ -181,7 +181,7 @@ class Questions:
             canvas = run.canvas(epoch, frame, cast(Convention, convention))
             tensors = {id(tensor): tensor for call in canvas.recording.calls for tensor in call.tensors()}
             num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-            return canvas, num_bytes + (_EFFECT_BYTES if convention == "effect" else 0)
+            return canvas, num_bytes * _TIMES[convention]
 
         if epoch not in run.files or frame not in run.frames:
             run.moment(epoch, frame)  # which says what there is
