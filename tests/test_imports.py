@@ -25,6 +25,7 @@ ALLOWED = {
     "training": {"arguments", "frames", "memory", "models", "random_state"},
     "analysis": {"canvas", "frames"},
     "plots": {"analysis"},
+    "board": {"canvas", "frames", "recorded"},
     "callbacks": {
         *("analysis", "arguments", "canvas", "data", "frame_files", "frames", "models", "names", "plots"),
         *("random_state", "suggestions", "training"),

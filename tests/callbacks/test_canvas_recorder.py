@@ -31,6 +31,7 @@ from xinc_pl import CanvasRecorder, Frame, dissect, load_run
 from xinc_pl.callbacks import DissectedFrame, Outputs, XINCCallback
 from xinc_pl.callbacks.schedule import Schedule, evenly
 from xinc_pl.canvas import Convention, LayerStatistics
+from xinc_pl.cli import main
 from xinc_pl.frames import pixel_coordinates
 from xinc_pl.recorded import RecordedRun
 
@@ -307,3 +308,11 @@ def test_it_shares_the_recording_with_the_others(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(xinc_pl.analysis.dissected, "record", counting)
     trainer(tmp_path, [Probe(at_epochs=()), CanvasRecorder(at_epochs=())], max_epochs=1).fit(tiny_video(), tiny_clip())
     assert len(calls) == 3, "one each at set-up, and one at the end"
+
+
+def test_the_command_line_knows_what_every_callback_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--trainer.callbacks", "CanvasRecorder", "--trainer.callbacks.at_epochs", "[0, 2]", "--print_config"]
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "--config", "nerv", *words])
+    assert stopped.value.code == 0
+    assert "- 2" in capsys.readouterr().out.partition("at_epochs")[2][:40]

@@ -422,3 +422,20 @@ def test_reshapes_between_linear_layers() -> None:
 def test_a_size_that_does_not_fit(size: tuple[int, int], message: str) -> None:
     with pytest.raises(ValueError, match=rf"output has shape \(5, 7, 3\).*{message}"):
         dissect(three_linear(torch.relu), torch.rand(5, 7, 2), size=size)
+
+
+@pytest.mark.parametrize("convention", ["paper", "effect"])
+def test_weights_and_labels_of_neurons(convention: Literal["paper", "effect"]) -> None:
+    torch.manual_seed(0)
+    linear = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    layer = dissect(linear, encoded(), size=SIZE, convention=convention)["2"]
+    assert torch.equal(layer.weights([5, 1]), linear[2].weight.detach()[:, [5, 1]].T)
+    assert layer.label(5) == "5"
+    convolutions = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.GELU(), nn.Conv2d(4, 3, 5, padding=2))
+    layer = dissect(convolutions, features(2, *SIZE), convention=convention)["2"]
+    kernels = convolutions[2].weight.detach()  # output channel first
+    assert torch.equal(layer.weights([7, 0]), torch.stack([kernels[1, 2], kernels[0, 0]]))
+    assert layer.weights().shape == (12, 5, 5)
+    assert layer.label(7) == "2 → 1"
+    with pytest.raises(ValueError, match="has neurons 0 to 11; got \\[12\\]"):
+        layer.label(12)

@@ -46,7 +46,7 @@ class CanvasRecorder(XINCCallback):
     def __init__(self, max_gb: float = 2.0, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
         if kwargs.get("layers") is not None or kwargs.get("convention", "paper") != "paper":
             raise ValueError("CanvasRecorder: a recording is of all layers and for all conventions; leave both out")
-        super().__init__(**{**kwargs, "name": kwargs.get("name") or NAME})
+        super().__init__(name=kwargs.pop("name", None) or NAME, **kwargs)
         check_number("CanvasRecorder", "max_gb", max_gb, "it must be positive")
         if max_gb <= 0:
             raise ValueError(f"CanvasRecorder: max_gb is {max_gb}; it must be positive")

@@ -128,6 +128,28 @@ class LayerCanvas:
         in_threads(write, parts, self._num_threads)
         return means
 
+    def weights(self, neurons: Neurons | None = None) -> Tensor:
+        """Weights of neurons: float32 (n, *kernel) in convolutions, else (n, m), one for each output as a rule.
+
+        Raises:
+            ValueError: There is no such neuron.
+        """
+        layer, indices = self._rule.layer, self._indices(neurons)
+        with undisturbed():
+            weights = layer.kind.neuron_weights(layer.operands, indices)
+        kernel = layer.weight.shape[2:]
+        is_kernel = len(kernel) > 0 and kernel.numel() == weights.shape[1]
+        return (weights.unflatten(1, tuple(kernel)) if is_kernel else weights).detach().float()
+
+    def label(self, neuron: int) -> str:
+        """A neuron's name in pictures: ``12``, or ``3 → 41`` for the kernel from channel 3 to channel 41.
+
+        Raises:
+            ValueError: There is no such neuron.
+        """
+        (index,) = self._indices([neuron]).tolist()
+        return self._rule.layer.kind.label(self._rule.layer.operands, index)
+
     def _within(self, window: tuple[slice, slice] | None) -> ContributionRule:
         return self._rule if window is None else self._rule.within(window_of(window, self.size))
 
