@@ -8,11 +8,12 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import trainer
 
+from xinc_pl.callbacks.board import board_of
 from xinc_pl.callbacks.outputs import Outputs, write_aside
 
 
 def outputs_of(run: Trainer, folder: Path, several_frames: bool = False) -> Outputs:
-    return Outputs(run, "mine", folder, epoch=30, step=450, several_frames=several_frames)
+    return Outputs(board_of(run), "mine", folder, epoch=30, step=450, several_frames=several_frames)
 
 
 def events_of(run: Trainer) -> EventAccumulator:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
@@ -15,10 +14,11 @@ from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.analysis.evolution import courses_of, drift, population
 from xinc_pl.arguments import check_number, check_whole
 from xinc_pl.callbacks.base import XINCCallback
-from xinc_pl.callbacks.board import board_of
+from xinc_pl.callbacks.board import Board
 from xinc_pl.callbacks.film import Film
 from xinc_pl.callbacks.history import History
 from xinc_pl.callbacks.outputs import Outputs
+from xinc_pl.frames import Frame
 
 _PICTURES_IN_TENSORBOARD = 30
 """Of a film at most: it goes there in one piece."""
@@ -65,10 +65,10 @@ class CanvasEvolution(XINCCallback):
         self._zero_maps: dict[str, Tensor] = {}
         self._history = History()
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find network and frames, and the numbers that all callbacks log."""
-        super().setup(trainer, pl_module, stage)
-        self._history = board_of(trainer).history
+    def take_up(self, frames: Sequence[Frame], board: Board) -> None:
+        """Get to know the frames, and the numbers that all analyses log."""
+        super().take_up(frames, board)
+        self._history = board.history
 
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Drift and life of all layers."""

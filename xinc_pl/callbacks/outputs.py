@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from PIL import Image
 
 from xinc_pl.callbacks.aside import write_aside
-from xinc_pl.callbacks.board import board_of
+from xinc_pl.callbacks.board import Board
 from xinc_pl.callbacks.history import Quantity
 from xinc_pl.callbacks.loggers import Picture, picture_shower, show_in_tensorboard, tensorboard_writers
 from xinc_pl.callbacks.projector import Embedding
@@ -41,14 +41,14 @@ def is_rehearsal(trainer: Trainer) -> bool:
 
 @dataclass(frozen=True)
 class Outputs:
-    """One callback's way out, at one moment of the training.
+    """One analysis's way out, at one moment of the training.
 
     Tags are ``xinc/<name>/<layer>/<quantity>``, followed by ``/frame_0007`` where there are several frames. Files
     mirror the tag and end in ``_epoch_0030``. A layer's name that cannot stand in a path is written as in a URL.
 
     Args:
-        trainer: Knows the loggers.
-        name: The callback's.
+        board: Knows the loggers.
+        name: The analysis's.
         directory: Files go below it.
         epoch: Completed epochs.
         step: As for Lightning's own curves.
@@ -56,7 +56,7 @@ class Outputs:
         note: Stands above the title of every picture, e.g. which weights were dissected.
     """
 
-    trainer: Trainer
+    board: Board
     name: str
     directory: Path
     epoch: int
@@ -89,15 +89,15 @@ class Outputs:
         """Show an animated PNG in TensorBoard; the other loggers would show its first picture."""
         width, height = Image.open(io.BytesIO(encoded)).size
         tag = self.tag(layer, quantity)
-        for writer in tensorboard_writers(self.trainer):
+        for writer in tensorboard_writers(self.board.loggers):
             show_in_tensorboard(writer, tag, Picture(encoded, height, width), self.step)
 
     def scalars(self, layer: str, values: Mapping[str, float], frame: int | None = None) -> None:
         """Log numbers by quantity to every logger."""
         metrics = {self.tag(layer, quantity, frame): value for quantity, value in values.items()}
-        for logger in self.trainer.loggers:
+        for logger in self.board.loggers:
             logger.log_metrics(metrics, self.step)
-        history = board_of(self.trainer).history
+        history = self.board.history
         for quantity, value in values.items():
             history.add(Quantity(self.name, layer, quantity, -1 if frame is None else frame), self.epoch, float(value))
 
@@ -117,7 +117,7 @@ class Outputs:
 
     def embedding(self, layer: str, quantity: str, embedding: Embedding) -> None:
         """Show points in TensorBoard's PROJECTOR; each moment has its own entry."""
-        for writer in tensorboard_writers(self.trainer):
+        for writer in tensorboard_writers(self.board.loggers):
             writer.add_embedding(
                 embedding.vectors,
                 metadata=embedding.metadata,
@@ -129,12 +129,12 @@ class Outputs:
 
     def flush(self) -> None:
         """Let TensorBoard see all of it now."""
-        for writer in tensorboard_writers(self.trainer):
+        for writer in tensorboard_writers(self.board.loggers):
             writer.flush()
 
     def _show(self, tag: str, picture: Picture) -> None:
-        refused = board_of(self.trainer).refused_by
-        for number, logger in enumerate(self.trainer.loggers):
+        refused = self.board.refused_by
+        for number, logger in enumerate(self.board.loggers):
             show = picture_shower(logger)
             if show is None or number in refused:
                 continue
