@@ -45,14 +45,16 @@ def test_the_example_in_code() -> None:
 
 
 def test_the_example_without_training() -> None:
-    main(["fit", *RUNS[0]])
-    names = run(block_of("python", "load_run"))
+    main(["fit", *RUNS[0], "--trainer.callbacks+", "CanvasRecorder"])
+    run(block_of("python", "run.epochs"))
+    names = run(block_of("python", "stream_statistics"))
     assert set(names["canvas"]) == {"block_1", "block_2", "head"}
     assert names["statistics"].change.shape == SIZE
 
 
 def test_every_block_of_code_is_run_here() -> None:
-    run_here = {EXAMPLE, block_of("python", "load_run"), block_of("yaml", "xinc_pl.ContributionCanvas")}
+    own = {block_of("python", "run.epochs"), block_of("python", "stream_statistics")}
+    run_here = {EXAMPLE, *own, block_of("yaml", "xinc_pl.ContributionCanvas")}
     assert set(re.findall(r"```.*?\n(.*?)```", README.read_text(), re.DOTALL)) == run_here
 
 

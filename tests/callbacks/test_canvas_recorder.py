@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 import xinc_pl.canvas.recorded
-from xinc_pl import CanvasRecorder, Frame, load_run
+from xinc_pl import CanvasRecorder, Frame, dissect, load_run
 from xinc_pl.callbacks import DissectedFrame, Outputs, XINCCallback
 from xinc_pl.callbacks.schedule import Schedule, evenly
 from xinc_pl.canvas import Convention, LayerStatistics
@@ -196,10 +196,20 @@ def batches() -> DataLoader[Any]:
     return DataLoader([{"xy": given.inputs, "rgb": given.target.flatten(1).T}], batch_size=None)  # type: ignore[arg-type] # torch's own
 
 
+def test_what_leaves_torch_and_comes_back_is_skipped_as_it_is_live(tmp_path: Path) -> None:
+    module = foreign(_Hidden(nn.Linear(2, 6), nn.Linear(6, 3)))
+    training = trainer(tmp_path, [CanvasRecorder(network="net", frames=[frame()], on_error="raise")], max_epochs=1)
+    training.fit(module, batches())
+    live = dissect(module.net, frame().inputs, size=SIZE, convention="effect")
+    again = recorded(Path(training.log_dir or "")).canvas(convention="effect")
+    assert "'numpy'" in again.skipped["0.0"]
+    assert again.skipped == live.skipped
+    assert torch.equal(again["0.1"].maps(), live["0.1"].maps())
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        (_Hidden, "not recorded|nothing that was recorded"),
         (_Drawn, "'randn_like'.*no function of torch"),
         (_Scripted, "."),
     ],
