@@ -40,7 +40,10 @@ ALLOWED = {
         *("analysis", "canvas", "checkpoints", "complaints", "data", "frames", "plain_yaml", "random_state"),
         *("recorded", "scalars", "trust"),
     },
-    "tools": {"analysis", "arguments", "callbacks", "canvas", "names", "plots", "runs", "suggestions"},
+    "tools": {
+        *("analysis", "arguments", "callbacks", "canvas", "complaints", "config_files", "frames", "names", "plots"),
+        *("runs", "suggestions"),
+    },
     "config_files": {"plain_yaml", "suggestions"},
     "refusals": {"complaints", "memory"},
     "settings": {"arguments", "suggestions", "training"},

@@ -40,8 +40,11 @@ from xinc_pl.settings import check_monitors, check_seed, check_trainer_settings
 from xinc_pl.suggestions import did_you_mean
 from xinc_pl.training import NonFiniteLossError
 
-_DESCRIPTION = f"""{xinc_pl.__doc__} And afterwards: `xinc compare RUN RUN ...` lays the canvases of finished runs side
-by side; see `xinc compare --help`."""
+_DESCRIPTION = f"""{xinc_pl.__doc__} And afterwards: `xinc analyse RUN` makes any analysis from a run's recordings,
+`xinc compare RUN RUN ...` lays the canvases of finished runs side by side, `xinc export RUN` writes a canvas as arrays;
+see `xinc analyse --help` and so on."""
+
+_TOOLS = ("analyse", "compare", "export")
 
 
 class OneLineParser(LightningArgumentParser):
@@ -233,7 +236,7 @@ def _import(class_path: str) -> Any:  # noqa: ANN401 - a class, of whatever kind
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line: ``compare``, or one of Lightning's subcommands.
+    """Run the command line: one of the tools, or one of Lightning's subcommands.
 
     Args:
         args: Its words; by default those the program was called with.
@@ -241,8 +244,8 @@ def main(args: Sequence[str] | None = None) -> None:
     # Lightning 2.6 on newer torch, once per run; nothing that a user could do anything about.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     words = sys.argv[1:] if args is None else list(args)
-    if words[:1] == ["compare"]:
-        _run_tool(words[1:])
+    if words and words[0] in _TOOLS:
+        _run_tool(words[0], words[1:])
         return
     _check_subcommand(words)
     try:
@@ -256,7 +259,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _check_subcommand(words: Sequence[str]) -> None:
     """Miss a subcommand, or one that is misspelt."""
-    names = [*XINCCommandLine.subcommands(), "compare"]
+    names = [*XINCCommandLine.subcommands(), *_TOOLS]
     if not words:
         give_up(f"there is no subcommand; say {', '.join(names[:-1])} or {names[-1]}, as in xinc fit --config nerv")
     if not words[0].startswith("-") and words[0] not in names:
@@ -269,10 +272,9 @@ def _leave_process_group() -> None:
         distributed.destroy_process_group()
 
 
-def _run_tool(words: Sequence[str]) -> None:
-    from xinc_pl.tools.compare import main as compare
-
+def _run_tool(name: str, words: Sequence[str]) -> None:
+    tool = importlib.import_module(f"xinc_pl.tools.{name}")
     try:
-        compare(words)
+        tool.main(words)
     except RunError as error:
         give_up(error)

@@ -3,7 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import nn
 
@@ -177,9 +177,15 @@ class Analysis(ABC):
         request = Request.united(other.request() for other in sharing if self.asks_like(other, frame))
         return board.dissected(frame, network, self.convention, self.output, request)
 
-    def state_dict(self) -> dict[str, Any]:
-        """What the next moment's results depend on; empty where they depend on that moment alone."""
-        return {}
+    @property
+    def follows(self) -> bool:
+        """Whether what it finds depends on the moments that it has looked at before."""
+        return False
+
+    def records(self, epoch: int) -> bool:
+        """Whether it keeps, of its frames, what their maps can be computed from again."""
+        del epoch
+        return False
 
     def _layers_among(self, names: Iterable[str]) -> list[str]:
         return [name for name in names if name in (self._all_layers if self.layers is None else self.layers)]

@@ -13,6 +13,7 @@ from torch import nn
 from xinc_pl.analysis.dissected import DissectedFrame, Output
 from xinc_pl.callbacks.analysis import Analysis
 from xinc_pl.callbacks.board import Board, board_of
+from xinc_pl.callbacks.desk import BackgroundDesk
 from xinc_pl.callbacks.guide import write_guide
 from xinc_pl.callbacks.lightnings import AnyCallback
 from xinc_pl.callbacks.loggers import run_folder
@@ -121,6 +122,8 @@ class XINCCallback(Analysis, AnyCallback):
         folder = run_folder(trainer)  # communicates between processes: every one has to ask
         if trainer.is_global_zero and not is_rehearsal(trainer):
             board_of(trainer).choose_directory(folder)
+            if not isinstance(board_of(trainer).desk, BackgroundDesk):
+                board_of(trainer).desk = BackgroundDesk()
             board_of(trainer).tell_of_loggers(name)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -172,10 +175,11 @@ class XINCCallback(Analysis, AnyCallback):
             )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Sum up what an interrupted training has come to."""
+        """Sum up what an interrupted training has come to; write what waits."""
         del pl_module, exception
         if self._last_step is not None:
             self._conclude(trainer)
+        board_of(trainer).desk.finish()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Dissect a finished run, in ``trainer.validate``."""
@@ -231,6 +235,9 @@ class XINCCallback(Analysis, AnyCallback):
         outputs = self._outputs(trainer, epoch, curve_step(trainer) if step is None else step, hook)
         with board.turn(self.name, {callback.name for callback in due}, (hook, outputs.step)):
             self._guarded(lambda: self._analyse(trainer, due, outputs), f"after epoch {epoch}")
+        if hook == "validate" or self.on_error == "raise":
+            board.desk.finish()
+        self._tell_what_was_not_written(board)
 
     def _conclude(self, trainer: Trainer) -> None:
         board = board_of(trainer)
@@ -240,6 +247,15 @@ class XINCCallback(Analysis, AnyCallback):
         with board.clock(self.name):
             self._guarded(lambda: self.conclude(outputs), "at the end")
         outputs.flush()
+        board.desk.finish()
+        self._tell_what_was_not_written(board)
+
+    def _tell_what_was_not_written(self, board: Board) -> None:
+        for failure in board.desk.failures(self.name):
+            if self.on_error == "raise":
+                raise failure.error
+            trace = "".join(traceback.format_exception(failure.error))
+            self._note_failure(failure.error, f"after epoch {failure.epoch}; the training goes on.\n{trace}")
 
     def _guarded(self, action: Callable[[], None], when: str) -> None:
         """Do something that may fail without harm to the training, nor to its random state."""
@@ -275,7 +291,14 @@ class XINCCallback(Analysis, AnyCallback):
         assert board.directory is not None, "there is one where anything is to be written"
         note = "" if hook is None else note_of(hook, callbacks_of(trainer), board.swaps)
         several_frames = len(self.frames) > 1
-        return Outputs(board, self.name, board.directory, epoch, step, several_frames=several_frames, note=note)
+        recorded = frozenset(
+            frame.index
+            for other in xinc_callbacks_of(trainer)
+            if hook is not None and other._network is self._network and other.output == self.output
+            if other._has_turn(trainer, hook, epoch) and other.records(epoch)
+            for frame in other.frames
+        )
+        return Outputs(board, self.name, board.directory, epoch, step, several_frames, note, recorded)
 
     def _check_name(self, trainer: Trainer) -> None:
         others = [callback for callback in xinc_callbacks_of(trainer) if callback.name == self.name]

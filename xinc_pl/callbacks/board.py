@@ -16,6 +16,7 @@ from torch import nn
 from xinc_pl.analysis.dissected import DissectedFrame, FramePartitions, Output
 from xinc_pl.analysis.request import Request
 from xinc_pl.callbacks.aside import clear_asides
+from xinc_pl.callbacks.desk import Desk, PlainDesk
 from xinc_pl.callbacks.history import History
 from xinc_pl.callbacks.loggers import picture_shower
 from xinc_pl.callbacks.weights import SwapWatch
@@ -44,6 +45,7 @@ class Board:
 
     Attributes:
         loggers: The trainer's.
+        desk: Where results wait to be written.
         directory: Where their files go; None until the first ``setup``.
         num_dissections: At how many moments of the training something was dissected.
         seconds_of: How long it took, drawing and writing included, by the callback's name. What several share is
@@ -57,6 +59,7 @@ class Board:
     """
 
     loggers: Sequence[Logger] = ()
+    desk: Desk = field(default_factory=PlainDesk)
     directory: Path | None = None
     num_dissections: int = 0
     seconds_of: dict[str, float] = field(default_factory=dict)

@@ -65,6 +65,11 @@ class CanvasEvolution(XINCCallback):
         self._zero_maps: dict[str, Tensor] = {}
         self._history = History()
 
+    @property
+    def follows(self) -> bool:
+        """Its pictures go on from those of the moment before."""
+        return True
+
     def take_up(self, frames: Sequence[Frame], board: Board) -> None:
         """Get to know the frames, and the numbers that all analyses log."""
         super().take_up(frames, board)

@@ -81,6 +81,10 @@ class CanvasRecorder(XINCCallback):
         del dissected
         return ()
 
+    def records(self, epoch: int) -> bool:
+        """Yes, where this epoch is not thinned out and there is room."""
+        return epoch not in self._left_out and not self._is_full
+
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """PSNR of all frames."""
         del layers

@@ -79,6 +79,13 @@ def tensorboard_writers(loggers: Iterable[object]) -> list[SummaryWriter]:
     return [writer for writer in writers if isinstance(writer, SummaryWriter)]
 
 
+def only_tensorboard(loggers: Iterable[object]) -> bool:
+    """Whether all loggers that take pictures are TensorBoard's, whose writer takes them from any thread."""
+    return all(
+        isinstance(getattr(each, "experiment", None), SummaryWriter) or picture_shower(each) is None for each in loggers
+    )
+
+
 def tensorboard_folders(trainer: Trainer) -> tuple[Path, Path] | None:
     """The run's folder of the first TensorBoard logger, and the one that holds all runs; None without such a logger."""
     for logger in trainer.loggers:

@@ -1,7 +1,7 @@
 """Where results go: pictures and numbers to every logger that takes them, all of it to files."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,13 @@ from PIL import Image
 from xinc_pl.callbacks.aside import write_aside
 from xinc_pl.callbacks.board import Board
 from xinc_pl.callbacks.history import Quantity
-from xinc_pl.callbacks.loggers import Picture, picture_shower, show_in_tensorboard, tensorboard_writers
+from xinc_pl.callbacks.loggers import (
+    Picture,
+    only_tensorboard,
+    picture_shower,
+    show_in_tensorboard,
+    tensorboard_writers,
+)
 from xinc_pl.callbacks.projector import Embedding
 from xinc_pl.names import path_part
 
@@ -54,6 +60,7 @@ class Outputs:
         step: As for Lightning's own curves.
         several_frames: Whether tags tell the frame.
         note: Stands above the title of every picture, e.g. which weights were dissected.
+        recorded: Indices of the frames of which a recording is kept, so that maps need not be.
     """
 
     board: Board
@@ -63,6 +70,7 @@ class Outputs:
     step: int
     several_frames: bool
     note: str = ""
+    recorded: frozenset[int] = frozenset()
 
     def tag(self, layer: str, quantity: str, frame: int | None = None) -> str:
         """The tag of a quantity; ``frame`` is the frame's index, None for what concerns them all."""
@@ -77,9 +85,17 @@ class Outputs:
             from xinc_pl.plots.figures import with_note
 
             pixels = with_note(pixels, self.note)
-        encoded = png_bytes(pixels)
-        write_aside(self._file(tag, ".png"), encoded)
-        self._show(tag, Picture(encoded, pixels.shape[0], pixels.shape[1]))
+        kept = pixels.copy()
+
+        def write() -> None:
+            encoded = png_bytes(kept)
+            write_aside(self._file(tag, ".png"), encoded)
+            self._show(tag, Picture(encoded, kept.shape[0], kept.shape[1]))
+
+        if only_tensorboard(self.board.loggers):
+            self._later(write)
+        else:
+            self.board.desk.now(write)
 
     def film(self, layer: str, quantity: str) -> Path:
         """The file of a film, without an epoch in its name, because it grows."""
@@ -89,14 +105,22 @@ class Outputs:
         """Show an animated PNG in TensorBoard; the other loggers would show its first picture."""
         width, height = Image.open(io.BytesIO(encoded)).size
         tag = self.tag(layer, quantity)
-        for writer in tensorboard_writers(self.board.loggers):
-            show_in_tensorboard(writer, tag, Picture(encoded, height, width), self.step)
+
+        def show() -> None:
+            for writer in tensorboard_writers(self.board.loggers):
+                show_in_tensorboard(writer, tag, Picture(encoded, height, width), self.step)
+
+        self._later(show)
 
     def scalars(self, layer: str, values: Mapping[str, float], frame: int | None = None) -> None:
         """Log numbers by quantity to every logger."""
         metrics = {self.tag(layer, quantity, frame): value for quantity, value in values.items()}
-        for logger in self.board.loggers:
-            logger.log_metrics(metrics, self.step)
+
+        def log() -> None:
+            for logger in self.board.loggers:
+                logger.log_metrics(metrics, self.step)
+
+        self.board.desk.now(log)
         history = self.board.history
         for quantity, value in values.items():
             history.add(Quantity(self.name, layer, quantity, -1 if frame is None else frame), self.epoch, float(value))
@@ -107,30 +131,46 @@ class Outputs:
         Raises:
             ValueError: Something is no array of numbers, truth values or words.
         """
-        plain = {key: np.asarray(value) for key, value in arrays.items()}
+        plain = {key: np.array(value) for key, value in arrays.items()}
         for key, array in plain.items():
             if array.dtype.hasobject:  # NumPy below 2.1 can't be told to refuse them
                 raise ValueError(f"{quantity}: {key!r} holds Python objects; give numbers, truth values or words")
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **plain)  # type: ignore[arg-type] # allow_pickle is no array's name
-        write_aside(self._file(self.tag(layer, quantity, frame), ".npz"), buffer.getvalue())
+        file = self._file(self.tag(layer, quantity, frame), ".npz")
+
+        def write() -> None:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, **plain)  # type: ignore[arg-type] # allow_pickle is no array's name
+            write_aside(file, buffer.getvalue())
+
+        self._later(write)
 
     def embedding(self, layer: str, quantity: str, embedding: Embedding) -> None:
         """Show points in TensorBoard's PROJECTOR; each moment has its own entry."""
-        for writer in tensorboard_writers(self.board.loggers):
-            writer.add_embedding(
-                embedding.vectors,
-                metadata=embedding.metadata,
-                metadata_header=list(embedding.header),
-                label_img=embedding.sprites,
-                global_step=self.step,
-                tag=self.tag(layer, quantity),
-            )
+
+        def show() -> None:
+            for writer in tensorboard_writers(self.board.loggers):
+                writer.add_embedding(
+                    embedding.vectors,
+                    metadata=embedding.metadata,
+                    metadata_header=list(embedding.header),
+                    label_img=embedding.sprites,
+                    global_step=self.step,
+                    tag=self.tag(layer, quantity),
+                )
+
+        self._later(show)
 
     def flush(self) -> None:
         """Let TensorBoard see all of it now."""
-        for writer in tensorboard_writers(self.board.loggers):
-            writer.flush()
+
+        def flush() -> None:
+            for writer in tensorboard_writers(self.board.loggers):
+                writer.flush()
+
+        self._later(flush)
+
+    def _later(self, action: Callable[[], None]) -> None:
+        self.board.desk.later(self.name, self.epoch, action)
 
     def _show(self, tag: str, picture: Picture) -> None:
         refused = self.board.refused_by

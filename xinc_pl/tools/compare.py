@@ -5,7 +5,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from xinc_pl.plots.figures import moment_title
 from xinc_pl.runs import AnyRun, RunError, load_run
 from xinc_pl.suggestions import did_you_mean
 from xinc_pl.tools.tables import comparison_csv, comparison_markdown, scalars_of
+from xinc_pl.tools.words import TRUST, ToolParser
 
 VECTORS = Partition("gabor")
 """What neurons' vectors are made of (Fig. 10)."""
@@ -146,16 +146,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
             np.savez_compressed(file, points=layout.points, run=layout.run, neurons=layout.neurons)
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are errors like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what would have been printed after a page of usage."""
-        raise RunError(f"{message}; see xinc compare --help")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = ToolParser(
         prog="xinc compare",
         description="Compare the canvases of finished runs: how unevenly neurons treat partitions, whether the "
         "neurons of one run recur in another, and all of them in one layout. Writes pictures and tables, also for "
@@ -179,13 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=int, default=0, help="of samples, controls and the layout (default: %(default)s)"
     )
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="import and run the classes that the runs' config.yaml name, whosever they are: needed for a network, a "
-        "loss or data of your own; anything could happen with a folder from somebody else. Without it only classes of "
-        "xinc_pl, torch.nn and torch.optim are made, and nothing in a folder is run",
-    )
+    parser.add_argument("--trust", action="store_true", help=TRUST)
     return parser
 
 
