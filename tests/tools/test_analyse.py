@@ -215,7 +215,10 @@ def test_words_choose_callbacks_and_epochs(run: Path, tmp_path: Path, capsys: py
         (["--epochs", "7"], "has no recording after epoch 7; it has 0, 1, 2"),
         (["--callbacks", "CanvasRecorder"], "CanvasRecorder records while a run is trained"),
         (["--callbacks", "NeuronUMA"], "NeuronUMA"),
-        (["--callbacks", "ContributionCanvas", "--callbacks.frames", "[3]"], "has no recording of frame 3; it has 0, 1"),
+        (
+            ["--callbacks", "ContributionCanvas", "--callbacks.frames", "[3]"],
+            "has no recording of frame 3; it has 0, 1",
+        ),
         (["--callbacks", "ContributionCanvas", "--callbacks.layers", "[tail]"], "there is no layer 'tail'"),
         (["--callbacks", "ContributionCanvas", "ContributionCanvas"], "2 callbacks are called 'contribution_canvas'"),
         (["--config", "nowhere"], "'nowhere' is neither a file nor bundled"),
