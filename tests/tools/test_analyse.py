@@ -33,7 +33,7 @@ def all_of_them() -> list[XINCCallback]:
         ContributionCanvas(num_neurons=4, order="changed", frames=[0, 1], at_epochs=(0, 1, 2)),
         GroupingVariance(partitions=["rgb", "grid"], at_epochs=(0, 1)),
         RepresentationSpread(at_epochs=(0, 2)),
-        ObjectContributions(at_epochs=()),
+        ObjectContributions(frames=[0, 1], at_epochs=()),
         MotionContributions(frames=[1], at_epochs=()),
         NeuronUMAP(at_epochs=(0, 1), projector=False),
         Faithfulness(num_neurons=4, conventions=["paper"], at_epochs=(1,)),
@@ -217,7 +217,7 @@ def test_words_choose_callbacks_and_epochs(run: Path, tmp_path: Path, capsys: py
         (["--callbacks", "NeuronUMA"], "NeuronUMA"),
         (
             ["--callbacks", "ContributionCanvas", "--callbacks.frames", "[3]"],
-            "has no recording of frame 3; it has 0, 1",
+            "has no recording of frame 3; it has 0",
         ),
         (["--callbacks", "ContributionCanvas", "--callbacks.layers", "[tail]"], "there is no layer 'tail'"),
         (["--callbacks", "ContributionCanvas", "ContributionCanvas"], "2 callbacks are called 'contribution_canvas'"),

@@ -79,7 +79,7 @@ def export_arrays(
         sizes = ", ".join(f"{name} {canvas[name].num_neurons}" for name in layers or canvas)
         raise RunError(f"run {run.name}: no layer has a neuron {missing[0]}; their numbers of neurons are {sizes}")
     try:
-        labels = {each.name: dissected.labels(each) for each in partitions}
+        labels: dict[str, Tensor] = {each.name: dissected.labels(each) for each in partitions}
     except PartitionUnavailableError as error:
         raise RunError(f"run {run.name}: {error}") from error
     arrays = {"reconstruction": dissected.reconstruction}
