@@ -23,7 +23,7 @@ from xinc_pl.recorded import RecordedRun, RunError, recorded_run
 from xinc_pl.scalars import Curve, read_scalars
 from xinc_pl.trust import TrustError, check_classes, make, takes
 
-__all__ = ["LINKS", "AnyRun", "RecordedRun", "Run", "RunError", "load_run"]
+__all__ = ["LINKS", "AnyRun", "RecordedRun", "Run", "RunError", "checkpoint_run", "load_run"]
 
 LINKS = {
     "data.size": ("model.init_args.size", "model.init_args.network.init_args.size"),
@@ -149,11 +149,16 @@ def load_run(path: str | Path, checkpoint: str | Path | None = None, *, trust: b
     Raises:
         RunError: Says in one line what is missing, broken, or does not fit.
     """
+    if checkpoint is None and not trust and (recorded := recorded_run(Path(path))) is not None:
+        return recorded
+    return checkpoint_run(path, checkpoint, trust=trust)
+
+
+def checkpoint_run(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool = False) -> Run:
+    """Load a run's network from a checkpoint, as ``load_run`` does where there are no recordings."""
     path = Path(path)
     if not path.exists():
         raise RunError(f"there is no run {str(path)!r}; give the folder of one, such as lightning_logs/version_0")
-    if path.is_dir() and checkpoint is None and not trust and (recorded := recorded_run(path)) is not None:
-        return recorded
     if path.is_file():
         path, checkpoint = _folder_around(path), path
     name = path.resolve().name if checkpoint is None else f"{path.resolve().name}/{Path(checkpoint).stem}"

@@ -13,9 +13,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 from torch.utils.data import DataLoader
 
-from xinc_pl import Frame
+from xinc_pl import Frame, load_run
 from xinc_pl.callbacks import (
     CanvasEvolution,
+    CanvasRecorder,
     ContributionCanvas,
     LastCheckpoint,
     RunSummary,
@@ -71,6 +72,7 @@ def analyses() -> list[Any]:
     return [
         ContributionCanvas(num_neurons=2, on_error="raise"),
         CanvasEvolution(num_neurons=2, on_error="raise"),
+        CanvasRecorder(on_error="raise"),
     ]
 
 
@@ -91,6 +93,7 @@ def test_everything_works_as_with_lightning_and_the_weights_are_the_same(
     assert len(events.Images("xinc/contribution_canvas/0/maps")) == 3
     assert "xinc/guide/text_summary" in events.Tags()["tensors"]
     assert (folder / "xinc/canvas_evolution/0/film.webp").is_file()
+    assert load_run(folder).epochs == (0, 1, 2)
     assert "best val/psnr" in (out := capsys.readouterr().out)
     assert f"logs:      {folder}" in out
     assert not [warning for warning in recwarn if "takes pictures" in str(warning.message)]

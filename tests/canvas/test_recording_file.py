@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from case_oracle import COORDINATES, SIZE, Case
@@ -178,6 +179,29 @@ def test_functions_have_one_name_and_one_meaning() -> None:
     assert not harmful & {name.rpartition(".")[2] for name in FUNCTIONS}
 
 
+GOLDEN = Path(__file__).parents[1] / "golden/recording_version_1.safetensors"
+
+
+def test_a_file_of_version_1_stays_readable() -> None:
+    """Written once: two layers, the second within ``vmap``, with writes in place. Its weights, its network in NumPy."""
+    with safe_open(GOLDEN, framework="np") as file:
+        coordinates, *weights = (file.get_tensor(f"memory_{number}").astype(np.float64) for number in range(5))
+    first, first_bias, second, second_bias = weights
+    hidden = np.sin(2 * (coordinates @ first.T + first_bias))
+    blue = hidden[:, :1] * np.cos(hidden[:, 1:2])
+    expected = np.concatenate([hidden @ second.T + second_bias, blue], axis=1)
+    recording = Recording.load(GOLDEN)
+    np.testing.assert_allclose(recording.output.numpy(), expected, atol=1e-6)
+    assert recording.size == (4, 3)
+    assert RecordingFile(GOLDEN).moment("recording") == Moment(7, 140, 20.25)
+    assert recording.layer_names() == ("a", "b")
+    canvas = recording.dissect(convention="effect")
+    # The effect of b's neurons on red and green is linear: what they add.
+    terms = np.stack([hidden[:, [neuron]] * second[:, neuron] for neuron in range(4)])
+    found = canvas["b"].maps(per_output=True)[:, :2].flatten(2).transpose(1, 2)
+    np.testing.assert_allclose(found.numpy(), terms, atol=1e-6)
+
+
 # Files from strangers: a sound one, with something put into it.
 
 Change = Callable[[dict[str, Any]], None]
@@ -239,6 +263,16 @@ CHANGES: dict[str, tuple[Change, str]] = {
             ],
         ),
         "'matmul': it makes a tensor of",
+    ),
+    "a size to divide by": (
+        lambda header: calls(header).__setitem__(
+            slice(0, 1),
+            [
+                called("torch.zeros", {"tuple": [0, 3]}, result=90),
+                called("torch._weight_norm", {"tensor": 90}, {"tensor": 90}, result=91),
+            ],
+        ),
+        "'_weight_norm': it is called on a tensor without values",
     ),
     "another device": (first_call("torch.Tensor.to", {"tensor": 1}, "meta"), "it names the device 'meta'"),
     "beyond its memory": (

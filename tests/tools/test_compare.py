@@ -8,11 +8,15 @@ import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny import Foreign, trainer
+from torch.utils.data import DataLoader
 
 import xinc_pl.tools.compare
+from xinc_pl import CanvasRecorder, Frame
 from xinc_pl.analysis.joint_layout import JointLayout
 from xinc_pl.canvas.statistics.results import NeuronVectors
 from xinc_pl.cli import main
+from xinc_pl.frames import pixel_coordinates
 
 LAYERS = ["block_1", "block_2", "head"]
 
@@ -86,6 +90,28 @@ def test_two_seeds_with_another_layout(finished_runs: Path, capsys: pytest.Captu
     assert partitions == {"instances", "rgb", "gabor", "superpixels", "grid", "comb"}
     for name in ("variances", "matching", "layout"):
         assert np.asarray(Image.open(folder / f"{name}.png")).shape[1:] == (1280, 3)
+
+
+@pytest.mark.usefixtures("quick")
+def test_recorded_runs_of_any_project(tmp_path: Path, finished_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is neither a config.yaml nor a checkpoint in their folders."""
+    coordinates, target = pixel_coordinates((12, 16)), torch.rand(3, 12, 16, generator=torch.Generator().manual_seed(0))
+    batches = DataLoader([{"xy": coordinates, "rgb": target.flatten(1).T}], batch_size=None)  # type: ignore[arg-type] # torch's own
+    for name in ("a", "b"):
+        module = Foreign()
+        module.net[0] = torch.nn.Linear(2, 12)
+        recorder = CanvasRecorder(network="net", frames=[Frame(0, coordinates, (12, 16), target)], on_error="raise")
+        trainer(tmp_path / name, [recorder], max_epochs=1).fit(module, batches)
+    runs = [str(tmp_path / name / "logs/version_0") for name in ("a", "b")]
+    main(["compare", *runs, "--out", "both"])
+    layers = {row["layer"] for row in rows_of(Path("both")) if row["quantity"] == "match"}
+    assert layers == {"0", "2"}
+    with pytest.raises(SystemExit):
+        main(["compare", *runs, "--frame", "3", "--out", "third"])
+    assert "run version_0 has no recording of frame 3; it has 0" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["compare", runs[0], run_of(finished_runs, 0), "--out", "third"])
+    assert "their frames are 12x16 and 16x32" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("quick")

@@ -19,7 +19,7 @@ from xinc_pl.callbacks.outputs import png_bytes
 from xinc_pl.canvas import CONVENTIONS, Convention, DissectionError
 from xinc_pl.names import path_part
 from xinc_pl.plots.figures import moment_title
-from xinc_pl.runs import AnyRun, RunError, load_run
+from xinc_pl.runs import AnyRun, RecordedRun, RunError, checkpoint_run, load_run
 from xinc_pl.suggestions import did_you_mean
 from xinc_pl.tools.tables import comparison_csv, comparison_markdown, scalars_of
 from xinc_pl.tools.words import TRUST, ToolParser
@@ -63,7 +63,7 @@ def main(args: Sequence[str]) -> None:
         raise RunError(f"{options.runs[0]} is one run; give two or more to compare")
     _check_options(options.frame, options.seed)
     _check_target(options.out)
-    runs = [load_run(path, trust=options.trust) for path in options.runs]
+    runs = [_loaded(path, options.frame, options.trust) for path in options.runs]
     _check_different(runs)
     print(f"comparing {len(runs)} runs; laying out large layers takes a minute", flush=True)
     comparison = compare_runs(runs, options.frame, options.layers, options.convention, options.seed)
@@ -181,6 +181,17 @@ def _check_options(frame: int, seed: int) -> None:
         check_whole("compare", "seed", seed, 0, MAX_SEED)
     except ValueError as error:
         raise RunError(str(error)) from error
+
+
+def _loaded(path: Path, frame: int, trust: bool) -> AnyRun:
+    """A run by its recordings; by its checkpoint where there are none, or none of this frame."""
+    run = load_run(path, trust=trust)
+    if isinstance(run, RecordedRun) and frame not in run.frames:
+        try:
+            return checkpoint_run(path)
+        except RunError:
+            run.recording(frame=frame)  # raises what it says about the frame
+    return run
 
 
 def _check_different(runs: Sequence[AnyRun]) -> None:

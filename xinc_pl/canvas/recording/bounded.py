@@ -59,6 +59,8 @@ def check_size(call: Call, num_bytes: int) -> None:
         TooLargeError: It makes one.
         Exception: What torch raises where arguments do not fit together.
     """
+    if call.name in _NOT_EMPTY and any(tensor.numel() == 0 for tensor in call.tensors()):
+        raise ValueError("it is called on a tensor without values")
     if _is_no_larger(call):
         return
     with torch.device(META), _Limit(num_bytes):
@@ -68,6 +70,9 @@ def check_size(call: Call, num_bytes: int) -> None:
 def _shape_of(tensor: Tensor) -> Tensor:
     return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
 
+
+_NOT_EMPTY = frozenset({"_weight_norm"})
+"""Functions that divide by a size, which ends the process where it is zero."""
 
 _NO_LARGER = frozenset({"argwhere", "cpu", "masked_select", "nonzero", "unique"})
 """Functions whose results are about as large as what they are given, whatever the values in it say."""

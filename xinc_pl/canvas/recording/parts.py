@@ -226,7 +226,7 @@ class _Reader:
         return tuple(self._tensors[number] for number in numbers)
 
     def _too_large(self, what: str) -> ValueError:
-        return ValueError(f"{what}; it may take {self._max_bytes / 1e9:.3g} GB, half of this machine's memory")
+        return ValueError(f"{what}; it may take {self._max_bytes / 1e9:.3g} GB")
 
 
 _TAKEN = [name.strip("_") for name in NUMBERS_OUT]
