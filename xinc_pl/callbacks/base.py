@@ -90,6 +90,7 @@ class XINCCallback(Analysis, AnyCallback):
         self._last_step: int | None = None
         self._checkpoint_time: tuple[int, int] | None = None
         self._failures: list[str] = []
+        self._unwritten: set[int] = set()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - Python's
         """A state that cannot be taken or taken up is no reason to end a training."""
@@ -254,6 +255,9 @@ class XINCCallback(Analysis, AnyCallback):
         for failure in board.desk.failures(self.name):
             if self.on_error == "raise":
                 raise failure.error
+            if failure.epoch in self._unwritten:
+                continue  # one line for a moment, as for what fails in it
+            self._unwritten.add(failure.epoch)
             trace = "".join(traceback.format_exception(failure.error))
             self._note_failure(failure.error, f"after epoch {failure.epoch}; the training goes on.\n{trace}")
 
