@@ -11,6 +11,7 @@ from xinc_pl.analysis.joint_layout import JointLayout
 from xinc_pl.analysis.partitions import Partition
 from xinc_pl.canvas.statistics.results import NeuronVectors
 from xinc_pl.plots.comparison import draw_layouts, draw_matching, draw_run_variances, run_colour
+from xinc_pl.plots.figures import pixels_of
 
 RUNS = ["version_0 · epoch 3 · 20.00 dB", "version_1 · epoch 3 · 21.00 dB"]
 TITLE = "Runs · frame 0"
@@ -44,9 +45,9 @@ def drawn(layers: Sequence[LayerComparison], runs: Sequence[str]) -> list[np.nda
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return [
-            draw_run_variances(layers, runs, TITLE),
-            draw_matching(layers, runs, TITLE),
-            draw_layouts(layers, layouts, runs, TITLE),
+            pixels_of(draw_run_variances(layers, runs, TITLE)),
+            pixels_of(draw_matching(layers, runs, TITLE)),
+            pixels_of(draw_layouts(layers, layouts, runs, TITLE)),
         ]
 
 
@@ -82,15 +83,15 @@ def test_many_runs_fit() -> None:
 
 
 def test_values_beyond_the_axis_are_drawn_at_its_edge() -> None:
-    huge = draw_run_variances([layer_of("head", scale=1e6)], RUNS, TITLE)
-    vast = draw_run_variances([layer_of("head", scale=1e8)], RUNS, TITLE)
-    small = draw_run_variances([layer_of("head")], RUNS, TITLE)
+    huge = pixels_of(draw_run_variances([layer_of("head", scale=1e6)], RUNS, TITLE))
+    vast = pixels_of(draw_run_variances([layer_of("head", scale=1e8)], RUNS, TITLE))
+    small = pixels_of(draw_run_variances([layer_of("head")], RUNS, TITLE))
     assert np.array_equal(huge, vast), "the scale does not follow the data"
     assert not np.array_equal(huge, small)
 
 
 def test_later_layers_do_not_change_how_one_is_drawn() -> None:
     first = layer_of("block_1")
-    alone = draw_run_variances([first], RUNS, TITLE)
-    beside = draw_run_variances([first, layer_of("head", scale=30)], RUNS, TITLE)
+    alone = pixels_of(draw_run_variances([first], RUNS, TITLE))
+    beside = pixels_of(draw_run_variances([first, layer_of("head", scale=30)], RUNS, TITLE))
     assert np.array_equal(alone[:380], beside[:380])

@@ -13,7 +13,7 @@ from xinc_pl.arguments import MAX_SEED, check_whole
 from xinc_pl.callbacks.arguments import check_frames, check_layers
 from xinc_pl.callbacks.board import Board, LayerNames
 from xinc_pl.callbacks.guide import Chapter
-from xinc_pl.callbacks.outputs import Outputs
+from xinc_pl.callbacks.outputs import Format, Outputs, check_formats
 from xinc_pl.canvas import CONVENTIONS, Convention, Recording
 from xinc_pl.frames import Frame
 from xinc_pl.names import path_part, trouble_with
@@ -34,6 +34,7 @@ class Analysis(ABC):
         output: Where the image is in what the network returns.
         seed: Decides which neurons are shown.
         name: What tags and files are called; the class's name by default.
+        formats: In which files pictures are written.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {}
@@ -46,6 +47,7 @@ class Analysis(ABC):
         output: Output = None,
         seed: int = 0,
         name: str | None = None,
+        formats: Sequence[Format] = ("png",),
     ) -> None:
         super().__init__()
         kind = type(self).__name__
@@ -53,11 +55,13 @@ class Analysis(ABC):
             raise ValueError(f"{kind}: convention is {convention!r}; choose from {', '.join(CONVENTIONS)}")
         check_layers(kind, layers)
         check_frames(kind, frames)
+        check_formats(kind, formats)
         check_whole(kind, "seed", seed, 0, MAX_SEED)
         self.layers = layers
         self.convention: Convention = convention
         self.output: Output = output
         self.seed = seed
+        self.formats: tuple[Format, ...] = tuple(formats)
         self.name = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()
         if trouble := trouble_with(self.name):
             raise ValueError(

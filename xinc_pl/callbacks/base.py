@@ -18,7 +18,7 @@ from xinc_pl.callbacks.guide import write_guide
 from xinc_pl.callbacks.lightnings import AnyCallback
 from xinc_pl.callbacks.loggers import run_folder
 from xinc_pl.callbacks.moments import Hook, checkpoint_step, curve_step, is_last_validation
-from xinc_pl.callbacks.outputs import Outputs, callbacks_of, is_rehearsal
+from xinc_pl.callbacks.outputs import Format, Outputs, callbacks_of, is_rehearsal
 from xinc_pl.callbacks.schedule import Schedule
 from xinc_pl.callbacks.sources import find_frames, find_network
 from xinc_pl.callbacks.states import harmless_states
@@ -55,6 +55,8 @@ class XINCCallback(Analysis, AnyCallback):
         on_error: When the network cannot be dissected, or an analysis fails: ``warn`` and go on, or ``raise``.
         name: What tags and files are called; the class's name by default. It may be part of a path: no separators,
             no dot at its ends, at most 100 characters.
+        formats: In which files pictures are written: ``png``, ``pdf``, ``svg``. Loggers get pixels in any
+            case.
     """
 
     def __init__(
@@ -71,8 +73,9 @@ class XINCCallback(Analysis, AnyCallback):
         seed: int = 0,
         on_error: Literal["warn", "raise"] = "warn",
         name: str | None = None,
+        formats: Sequence[Format] = ("png",),
     ) -> None:
-        super().__init__(frames, layers, convention, output, seed, name)
+        super().__init__(frames, layers, convention, output, seed, name, formats)
         try:
             self.schedule = Schedule.of(at_epochs, every_n_epochs)
         except ValueError as error:
@@ -302,7 +305,7 @@ class XINCCallback(Analysis, AnyCallback):
             if other._has_turn(trainer, hook, epoch) and other.records(epoch)
             for frame in other.frames
         )
-        return Outputs(board, self.name, board.directory, epoch, step, several_frames, note, recorded)
+        return Outputs(board, self.name, board.directory, epoch, step, several_frames, note, recorded, self.formats)
 
     def _check_name(self, trainer: Trainer) -> None:
         others = [callback for callback in xinc_callbacks_of(trainer) if callback.name == self.name]

@@ -131,9 +131,10 @@ class CanvasEvolution(XINCCallback):
         return values
 
     def _add_to_film(self, layer: str, sample: CanvasSample, dissected: DissectedFrame, outputs: Outputs) -> None:
+        from xinc_pl.plots.figures import pixels_of
         from xinc_pl.plots.film import draw_film_picture
 
-        picture = draw_film_picture(
+        drawn = draw_film_picture(
             sample,
             as_rgb(dissected.reconstruction),
             noted("reconstruction", len(dissected.reconstruction)),
@@ -141,6 +142,7 @@ class CanvasEvolution(XINCCallback):
             psnr=dissected.psnr,
             note=outputs.note,
         )
+        picture = pixels_of(drawn)
         if layer not in self._films:
             self._films[layer] = self._begin_film(layer, (picture.shape[0], picture.shape[1]), outputs)
         self._films[layer].append(picture)

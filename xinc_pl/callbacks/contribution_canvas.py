@@ -1,7 +1,7 @@
 """The canvas itself, layer by layer."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.canvas import CONVENTIONS, Convention
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Neurons = npt.NDArray[np.int64]
 
@@ -104,11 +107,12 @@ class ContributionCanvas(XINCCallback):
     def _show(self, dissected: DissectedFrame, layer: str, chosen: Neurons | None, outputs: Outputs) -> None:
         index = dissected.frame.index
         sample = self._sample(dissected, layer, chosen)
-        picture = self._drawn(sample, dissected, outputs)
+        drawn = self._drawn(sample, dissected, outputs)
+        picture: npt.NDArray[np.uint8] | Figure = drawn
         if self.beside is not None:
             other = dissected.under(self.beside)
             if layer in other.canvas:
-                picture = np.hstack([picture, self._drawn(self._sample(other, layer, chosen), other, outputs)])
+                picture = _side_by_side(drawn, self._drawn(self._sample(other, layer, chosen), other, outputs))
         outputs.image(layer, "maps", picture, index)
         outputs.scalars(
             layer,
@@ -128,7 +132,7 @@ class ContributionCanvas(XINCCallback):
         statistics = dissected.statistics(layer)
         return canvas_sample(dissected.canvas[layer], statistics, self.num_neurons, self.seed, chosen)
 
-    def _drawn(self, sample: CanvasSample, dissected: DissectedFrame, outputs: Outputs) -> npt.NDArray[np.uint8]:
+    def _drawn(self, sample: CanvasSample, dissected: DissectedFrame, outputs: Outputs) -> "Figure":
         # Imported when it is needed: matplotlib takes a second, which --help should not.
         from xinc_pl.plots.contribution_canvas import draw_contribution_canvas
 
@@ -144,6 +148,12 @@ class ContributionCanvas(XINCCallback):
             psnr=dissected.psnr,
             note=" · ".join(notes),
         )
+
+
+def _side_by_side(*figures: "Figure") -> npt.NDArray[np.uint8]:
+    from xinc_pl.plots.figures import pixels_of
+
+    return np.hstack([pixels_of(each) for each in figures])
 
 
 def _check_neurons(neurons: object, order: object) -> None:

@@ -153,4 +153,4 @@ class GroupingVariance(XINCCallback):
         labels = {each.key: dissected.labels(each).numpy() for each in partitions}
         labels |= {each.control.key: dissected.labels(each.control).numpy() for each in partitions}
         picture = draw_partitions(labels, as_rgb(target))
-        outputs.image("frame", "partitions", np.ascontiguousarray(picture), frame.index)
+        outputs.image("frame", "partitions", picture, frame.index)

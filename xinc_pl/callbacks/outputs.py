@@ -1,9 +1,10 @@
 """Where results go: pictures and numbers to every logger that takes them, all of it to files."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,22 @@ from xinc_pl.callbacks.loggers import (
 from xinc_pl.callbacks.projector import Embedding
 from xinc_pl.names import path_part
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Pixels = npt.NDArray[np.uint8]
+Format = Literal["png", "pdf", "svg"]
+
+
+def check_formats(owner: str, formats: object) -> None:
+    """Insist on formats that pictures can be written in.
+
+    Raises:
+        ValueError: Says what is none.
+    """
+    known = get_args(Format)
+    if isinstance(formats, str) or not isinstance(formats, Sequence) or not formats or set(formats) - set(known):
+        raise ValueError(f"{owner}: formats is {formats!r}; give a list of some of {', '.join(known)}")
 
 
 def png_bytes(pixels: Pixels) -> bytes:
@@ -61,6 +77,7 @@ class Outputs:
         several_frames: Whether tags tell the frame.
         note: Stands above the title of every picture, e.g. which weights were dissected.
         recorded: Indices of the frames of which a recording is kept, so that maps need not be.
+        formats: In which files are written: ``png``, ``pdf``, ``svg``. Loggers always get pixels.
     """
 
     board: Board
@@ -71,15 +88,24 @@ class Outputs:
     several_frames: bool
     note: str = ""
     recorded: frozenset[int] = frozenset()
+    formats: tuple[Format, ...] = ("png",)
 
     def tag(self, layer: str, quantity: str, frame: int | None = None) -> str:
         """The tag of a quantity; ``frame`` is the frame's index, None for what concerns them all."""
         tag = f"xinc/{self.name}/{path_part(layer)}/{quantity}"
         return f"{tag}/frame_{frame:04d}" if self.several_frames and frame is not None else tag
 
-    def image(self, layer: str, quantity: str, pixels: Pixels, frame: int | None = None) -> None:
-        """Write a picture (H, W, 3) as PNG, and show it in every logger that takes pictures."""
+    def image(self, layer: str, quantity: str, picture: "Pixels | Figure", frame: int | None = None) -> None:
+        """Write a picture, in all formats that are wanted, and show it in every logger that takes pictures.
+
+        Args:
+            layer: The layer.
+            quantity: What it shows.
+            picture: A matplotlib figure; or pixels (H, W, 3), which can be written as PNG only.
+            frame: The frame's index.
+        """
         tag = self.tag(layer, quantity, frame)
+        pixels, files = self._rendered(picture)
         if self.note:
             # Imported when it is needed: matplotlib takes a second.
             from xinc_pl.plots.figures import with_note
@@ -89,7 +115,10 @@ class Outputs:
 
         def write() -> None:
             encoded = png_bytes(kept)
-            write_aside(self._file(tag, ".png"), encoded)
+            if "png" in self.formats or not files:
+                write_aside(self._file(tag, ".png"), encoded)
+            for suffix, content in files.items():
+                write_aside(self._file(tag, suffix), content)
             self._show(tag, Picture(encoded, kept.shape[0], kept.shape[1]))
 
         if only_tensorboard(self.board.loggers):
@@ -168,6 +197,15 @@ class Outputs:
                 writer.flush()
 
         self._later(flush)
+
+    def _rendered(self, picture: "Pixels | Figure") -> tuple[Pixels, dict[str, bytes]]:
+        """The pixels, and the files that are no PNG, by suffix."""
+        if isinstance(picture, np.ndarray):
+            return picture, {}
+        from xinc_pl.plots.figures import pixels_of, vectors_of
+
+        files = {f".{kind}": vectors_of(picture, kind, self.note) for kind in self.formats if kind != "png"}
+        return pixels_of(picture), files
 
     def _later(self, action: Callable[[], None]) -> None:
         self.board.desk.later(self.name, self.epoch, action)

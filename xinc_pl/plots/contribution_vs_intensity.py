@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from xinc_pl.analysis.contribution_vs_intensity import FrameFeatures, IntensityComparison
 from xinc_pl.plots.figures import (
@@ -33,7 +34,7 @@ def draw_contribution_vs_intensity(
     *,
     epoch: int,
     psnr: float | None,
-) -> npt.NDArray[np.uint8]:
+) -> Figure:
     """Draw frame, intensity and edges in the first column, then a column per layer: total, and total - intensity.
 
     Args:
@@ -45,7 +46,7 @@ def draw_contribution_vs_intensity(
         psnr: For the title, in dB.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     columns = len(comparisons) + 1
     aspect = frame.shape[0] / frame.shape[1]
@@ -78,7 +79,7 @@ def draw_contribution_vs_intensity(
     sheet.words("control: the frame turned by half a turn", box(1, 2)[0], sheet.height - 32, colour="#666666")
     sheet.colour_bar((bar, box(0, 0)[1], 14, tall), MAGNITUDE_COLOURS, unit, [0, 0.5, 1])
     sheet.colour_bar((bar, box(0, 1)[1], 14, tall), SIGNED_COLOURS, signed, [-1, 0, 1])
-    return sheet.pixels()
+    return sheet.figure
 
 
 def _number(value: float) -> str:

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -21,9 +19,7 @@ LIMITS = (1e-3, 10.0)
 _WIDTH, _ROW, _HEADING = 12.8, 2.9, 0.95
 
 
-def draw_variances(
-    results: Sequence[Sequence[VarianceDistribution]], *, epoch: int, psnr: float | None
-) -> npt.NDArray[np.uint8]:
+def draw_variances(results: Sequence[Sequence[VarianceDistribution]], *, epoch: int, psnr: float | None) -> Figure:
     """Draw a row per layer: boxes of the standard deviations of deltas, and the sorted curves.
 
     Args:
@@ -32,11 +28,10 @@ def draw_variances(
         psnr: For the title, in dB.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     height = _HEADING + _ROW * len(results)
     figure = Figure(figsize=(_WIDTH, height), dpi=100, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
     title = f"grouping variance · {moment_title(epoch, psnr)}"
     figure.text(0.012, 1 - 0.1 / height, title, fontsize=HEADING_SIZE, weight="bold", va="top")
     handles = [
@@ -54,8 +49,7 @@ def draw_variances(
         if layer:
             _draw_boxes(left, layer)
             _draw_curves(right, layer, is_last=row + 1 == len(results))
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    return figure
 
 
 def _draw_boxes(axes: Axes, layer: Sequence[VarianceDistribution]) -> None:

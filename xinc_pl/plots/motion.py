@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from xinc_pl.analysis.motion import MotionComparison
 from xinc_pl.plots.figures import HEADING_SIZE, MAGNITUDE_COLOURS, MARGIN, TITLE_HEIGHT, Sheet, moment_title
@@ -31,7 +32,7 @@ def draw_motion(
     *,
     epoch: int,
     psnr: float | None,
-) -> npt.NDArray[np.uint8]:
+) -> Figure:
     """Draw the frame, the flow's magnitude, and each layer's change with its numbers.
 
     Args:
@@ -44,7 +45,7 @@ def draw_motion(
         psnr: For the title, in dB.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     width = (_WIDTH - _BARS - MARGIN * (_COLUMNS + 1)) / _COLUMNS
     tall = width * flow.shape[0] / flow.shape[1]
@@ -80,7 +81,7 @@ def draw_motion(
         sheet.colour_bar(
             (left, top, 14, height), MAGNITUDE_COLOURS, changed, [0, 1, 2, 3, 4, 5], "change / mean", "max"
         )
-    return sheet.pixels()
+    return sheet.figure
 
 
 def _number(value: float) -> str:

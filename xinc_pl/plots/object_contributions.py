@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -28,7 +26,7 @@ def draw_object_contributions(
     *,
     epoch: int,
     psnr: float | None,
-) -> npt.NDArray[np.uint8]:
+) -> Figure:
     """Draw a row per layer: for each neuron its objects, and for a video their way through the frames.
 
     Args:
@@ -39,11 +37,10 @@ def draw_object_contributions(
         psnr: For the title, in dB.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     height = _HEADING + _ROW * len(results)
     figure = Figure(figsize=(12.8, height), dpi=100, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
     title = f"contributions to objects · {moment_title(epoch, psnr)}"
     figure.text(0.012, 1 - 0.1 / height, title, fontsize=HEADING_SIZE, weight="bold", va="top")
     styles = _styles(results[0].objects)
@@ -67,8 +64,7 @@ def draw_object_contributions(
         _draw_layer(axes, result, shape, styles)
         steps = f"; steps: frames {', '.join(map(str, frames))}" if len(frames) > 1 else ""
         axes.set_title(f"{result.layer}, sampled neurons{steps}", fontsize=FONT_SIZE, loc="left", weight="bold")
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    return figure
 
 
 def _styles(objects: Sequence[ObjectName]) -> list[tuple[str, str, str, str]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 
 from xinc_pl.plots.figures import HEADING_SIZE, MARGIN, TITLE_HEIGHT, Sheet
 
@@ -15,9 +16,7 @@ _BLEND = 0.6
 """How much of the colour is the cluster's, and not the frame's grey."""
 
 
-def draw_partitions(
-    partitions: Mapping[str, npt.NDArray[Any]], frame: npt.NDArray[np.float32]
-) -> npt.NDArray[np.uint8]:
+def draw_partitions(partitions: Mapping[str, npt.NDArray[Any]], frame: npt.NDArray[np.float32]) -> Figure:
     """Draw partitions side by side, in two rows: what they are, and below each its control.
 
     Args:
@@ -25,7 +24,7 @@ def draw_partitions(
         frame: (H, W, 3) in [0, 1].
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     columns = max(len(partitions) // 2, 1)
     aspect = frame.shape[0] / frame.shape[1]
@@ -38,7 +37,7 @@ def draw_partitions(
         row, column = divmod(place, columns)
         box = (MARGIN + column * (width + MARGIN), _HEADING + TITLE_HEIGHT + row * pitch, width, width * aspect)
         sheet.picture(label_picture(labels, frame), box, name)
-    return sheet.pixels()
+    return sheet.figure
 
 
 def label_picture(labels: npt.NDArray[Any], frame: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -220,7 +220,9 @@ class _Workshop:
     def _outputs(self, callback: XINCCallback, epoch: int, step: int) -> Outputs:
         recorded = frozenset(self.run.frames) if isinstance(self.run, RecordedRun) else frozenset()
         several = len(callback.frames) > 1
-        return Outputs(self.board, callback.name, self.directory(epoch), epoch, step, several, recorded=recorded)
+        return Outputs(
+            self.board, callback.name, self.directory(epoch), epoch, step, several, "", recorded, callback.formats
+        )
 
     def _network_of(self, epoch: int, frame: int) -> nn.Module | Recording:
         """The same object for all at one moment, so that they share dissections."""

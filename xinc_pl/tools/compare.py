@@ -18,7 +18,7 @@ from xinc_pl.callbacks import DissectedFrame
 from xinc_pl.callbacks.outputs import png_bytes
 from xinc_pl.canvas import CONVENTIONS, Convention, DissectionError
 from xinc_pl.names import path_part
-from xinc_pl.plots.figures import moment_title
+from xinc_pl.plots.figures import moment_title, pixels_of
 from xinc_pl.runs import AnyRun, RecordedRun, RunError, checkpoint_run, load_run
 from xinc_pl.suggestions import did_you_mean
 from xinc_pl.tools.tables import comparison_csv, comparison_markdown, scalars_of
@@ -135,7 +135,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     (folder / "table.csv").write_text(comparison_csv(names, layers), encoding="utf-8", newline="")
     with SummaryWriter(str(folder)) as writer:
         writer.add_text("xinc/compare/table", table)
-        for name, pixels in pictures.items():
+        for name, figure in pictures.items():
+            pixels = pixels_of(figure)
             (folder / f"{name}.png").write_bytes(png_bytes(pixels))
             writer.add_image(f"xinc/compare/{name}", pixels, dataformats="HWC")
         for tag, value in scalars_of(layers).items():
