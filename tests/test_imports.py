@@ -111,7 +111,7 @@ def test_every_part_is_accounted_for() -> None:
 
 
 ROOMS = (
-    {"errors", "maps"},
+    {"errors", "maps", "mosaic"},
     {"backends", "recording"},
     {"layers"},
     {"rules"},
