@@ -273,8 +273,11 @@ def _leave_process_group() -> None:
 
 
 def _run_tool(name: str, words: Sequence[str]) -> None:
-    tool = importlib.import_module(f"xinc_pl.tools.{name}")
     try:
-        tool.main(words)
+        importlib.import_module(f"xinc_pl.tools.{name}").main(words)
     except RunError as error:
         give_up(error)
+    except KeyboardInterrupt:
+        done = "; what was finished is written, and the same command goes on from there" if name == "analyse" else ""
+        sys.stderr.write(f"\nxinc: interrupted{done}\n")
+        sys.exit(128 + signal.SIGINT)

@@ -318,17 +318,13 @@ def main(args: Sequence[str]) -> None:
     options = _parser().parse_args(own)
     callbacks_named(options.config, of_callbacks)  # a mistake shows before anything is done
     failed = 0
-    try:
-        for path in options.runs:
-            run = load_run(path, trust=options.trust)
-            callbacks = callbacks_named(options.config, of_callbacks)
-            account = analyse_run(run, callbacks, options.epochs, options.again, tqdm.write, not options.quiet)
-            failed += account.failed
-            there = f", {account.there} were there already (--again makes them again)" if account.there else ""
-            print(f"{run.name}: {account.done} analyses written{there}", flush=True)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nxinc: interrupted; what was finished is written, and the same command goes on from there\n")
-        sys.exit(130)
+    for path in options.runs:
+        run = load_run(path, trust=options.trust)
+        callbacks = callbacks_named(options.config, of_callbacks)
+        account = analyse_run(run, callbacks, options.epochs, options.again, tqdm.write, not options.quiet)
+        failed += account.failed
+        there = f", {account.there} were there already (--again makes them again)" if account.there else ""
+        print(f"{run.name}: {account.done} analyses written{there}", flush=True)
     if failed:
         sys.exit(f"xinc: {failed} analyses could not be made")
 
