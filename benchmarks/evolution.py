@@ -58,22 +58,24 @@ def main() -> None:
     epochs = [each for each in run.epoch_of.values() if not arguments.epochs or each in arguments.epochs]
     psnr = run.curve("canvas_evolution", "frame", "psnr")
     print("PSNR of the first frame: " + ", ".join(f"epoch {epoch}: {psnr[epoch]:.1f} dB" for epoch in epochs))
-    print("\nMedian variance of deltas (and of the same areas at shuffled pixels, which are no null):")
+    print("\nMedian variance of deltas (its ratio to that of shifted clusters, and p):")
     rows = []
     for layer in run.layers:
         for name in PARTITIONS:
             median = run.curve("grouping_variance", layer, f"{name}/median")
-            control = run.curve("grouping_variance", layer, f"{name}/control_median")
+            ratio, p = (run.curve("grouping_variance", layer, f"{name}/{what}") for what in ("ratio", "p"))
             if median:
-                cells = [f"{number(median.get(epoch))} ({number(control.get(epoch))})" for epoch in epochs]
+                nulls = [f" ({number(ratio[epoch])}, p {number(p[epoch])})" if epoch in p else "" for epoch in epochs]
+                cells = [f"{number(median.get(epoch))}{null}" for epoch, null in zip(epochs, nulls, strict=True)]
                 rows.append([layer, name, *cells])
     table(["layer", "partition", *(f"epoch {epoch}" for epoch in epochs)], rows)
     for callback, quantities in {
         "representation_spread": ("pixels_per_neuron", "neurons_per_pixel_90", "neurons_per_pixel_50", "gini"),
-        "contribution_vs_intensity": ("intensity", "intensity_control", "edges", "edges_control"),
-        "object_contributions": ("concentration", "concentration_control", "concentration_p"),
+        "contribution_vs_intensity": ("intensity", "intensity_z", "intensity_p", "edges", "edges_z", "edges_p"),
+        "object_contributions": ("concentration", "concentration_null", "concentration_p", "concentration_p_floor"),
         "motion_contributions": (
-            *("correlation", "correlation_control", "moving_over_still", "moving_over_still_control"),
+            *("correlation", "correlation_p", "correlation_given_difference", "correlation_given_difference_p"),
+            *("moving_over_still", "moving_over_still_p"),
         ),
         "canvas_evolution": ("drift",),
     }.items():

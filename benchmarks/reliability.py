@@ -9,6 +9,7 @@ another entry of ``KINDS``; what does not end so is printed below the table.
 
 import contextlib
 import io
+import json
 import logging
 import os
 import sys
@@ -149,9 +150,43 @@ def frame(**changes: object) -> Callable[[], object]:
     return lambda: xinc_pl.Frame(**arguments)  # type: ignore[arg-type] # that is the point
 
 
+def made_clips(folder: Path) -> dict[str, str]:
+    """Frames, masks and flow, of which something is wrong, by name."""
+    generator = np.random.default_rng(0)
+    names = ("frames", "unreadable", "fewer", "smaller", "cut_off", "photographs", "jpegs", "palette", "flow", "void")
+    for name in names:
+        (folder / name).mkdir()
+        for index in range(4):
+            file = folder / name / f"{index}.png"
+            pixels = generator.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+            labels = Image.fromarray(np.tri(64, dtype=np.uint8))
+            picture = Image.fromarray(pixels) if name in ("frames", "unreadable", "photographs") else labels
+            picture.save(file)
+    (folder / "unreadable/2.png").write_bytes((folder / "unreadable/2.png").read_bytes()[:500])
+    (folder / "fewer/3.png").unlink()
+    Image.new("L", (8, 8)).save(folder / "smaller/2.png")
+    (folder / "cut_off/1.png").write_bytes((folder / "cut_off/1.png").read_bytes()[:60])
+    for index in range(4):
+        Image.new("L", (64, 64), 1).save(folder / f"jpegs/{index}.jpg")
+        (folder / f"jpegs/{index}.png").unlink()
+        Image.new("P", (64, 64), 1).save(folder / f"palette/{index}.png")
+        Image.new("L", (64, 64)).save(folder / f"void/{index}.png")
+        (folder / f"flow/{index}.png").unlink()
+        np.save(folder / f"flow/{index}.npy", np.zeros((2, 8, 8)))
+    annotations = [{"file_name": f"{index}.png", "segments_info": []} for index in range(4)]
+    (folder / "panoptic.json").write_text(json.dumps({"categories": [], "annotations": annotations}))
+    (folder / "instances.json").write_text(json.dumps({"categories": [], "annotations": [{"bbox": []}]}))
+    return {name: str(folder / name) for name in (*names, "panoptic.json", "instances.json")}
+
+
+def masks(clips: dict[str, str], name: str, *words: str) -> list[str]:
+    """A short training on frames with masks, of which something is wrong."""
+    return video("--data", "Video", "--data.path", clips["frames"], "--data.masks", clips.get(name, name), *words)
+
+
 def kinds(folder: Path) -> list[Kind]:
     """All kinds. Add yours here."""
-    files = made_inputs(folder)
+    files, clips = made_inputs(folder), made_clips(folder)
     Image.new("RGB", (40, 30)).save(folder / "photo.png")
     configs = [files[name] for name in files if name.endswith(".yaml")]
     return [
@@ -253,6 +288,43 @@ def kinds(folder: Path) -> list[Kind]:
                 ),
                 image("--data.image", str(folder)),
                 *(video("--data", "Video", "--data.path", name) for name in ("gone", files["clip.mp4"])),
+            ],
+        ),
+        Kind(
+            "masks and flow",
+            [
+                *(
+                    masks(clips, name)
+                    for name in ("gone", "fewer", "smaller", "cut_off", "photographs", "jpegs", "flow", "void")
+                ),
+                *(
+                    masks(clips, "palette", "--data.categories", clips[name])
+                    for name in ("panoptic.json", "instances.json")
+                ),
+                *(masks(clips, "palette", "--data.categories", files[name]) for name in ("broken.yaml", "list.yaml")),
+                masks(clips, "palette", "--data.categories", "gone.yaml"),
+                *(masks(clips, "palette", "--data.label_divisor", value) for value in ("0", "1", "x")),
+                *(masks(clips, "palette", "--data.flow", value) for value in ("gone", clips["frames"], clips["flow"])),
+                masks(clips, "palette", "--data.flow", clips["flow"], "--data.every_n_frames", "2"),
+                masks(clips, "palette", "--data.flow", clips["flow"], "--data.flow_direction", "back"),
+                video("--data", "Video", "--data.path", clips["unreadable"]),
+                video("--data", "Video", "--data.path", clips["frames"], "--data.categories", files["list.yaml"]),
+                image("--data.masks", clips["palette"] + "/0.png"),
+                image("--data.masks", "gone.png"),
+            ],
+        ),
+        Kind(
+            "datasets that are not there, or are something else",
+            [
+                *(video("--data", name) for name in ("CityscapesVPS", "VIPSeg")),
+                *(
+                    base("--data", name, "--data.root", str(folder))
+                    for name in ("CityscapesVPS", "VIPSeg")
+                    for base in (video, image)
+                ),
+                *(image("--data", name, "--data.frame", "-1") for name in ("CityscapesVPS", "VIPSeg")),
+                *(video("--data", name, "--data.split", "all") for name in ("CityscapesVPS", "VIPSeg")),
+                video("--data", "Clips", "--data.clip", "cats"),
             ],
         ),
         Kind(

@@ -10,23 +10,31 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from tiny_datasets import needs_clips, write_cityscapes_vps, write_vipseg
 
 from xinc_pl.cli import bundled_configs, main
 
+_NETWORK = ["--model.network.strides", "[2, 2]", "--model.network.width", "7", "--model.network.levels", "6"]
 TINY = {
-    "nerv": [
-        *("--config", "nerv", "--data.size", "[16, 32]", "--data.num_frames", "4"),
-        *("--model.network.strides", "[2, 2]", "--model.network.width", "7", "--model.network.levels", "6"),
-    ],
+    "nerv": ["--config", "nerv", "--data.size", "[16, 32]", "--data.num_frames", "4", *_NETWORK],
     "ffn": [
         *("--config", "ffn", "--data.size", "[16, 32]", "--data.steps_per_epoch", "2"),
         *("--model.network.num_frequencies", "6", "--model.network.widths", "[10, 8]"),
     ],
+    "cityscapes_vps": ["--config", "cityscapes_vps", "--data.size", "[16, 32]", *_NETWORK],
+    "vipseg": ["--config", "vipseg", "--data.size", "[16, 32]", *_NETWORK],
+    "bunny": ["--config", "bunny", "--data.size", "[16, 32]", "--data.num_frames", "4", *_NETWORK],
 }
 SHORT = ["--trainer.max_epochs", "3", "--trainer.check_val_every_n_epoch", "1", "--trainer.accelerator", "cpu"]
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
 UNWATCHED = ["--trainer.callbacks", "LastCheckpoint"]
 BASES = {"nerv", "ffn"}
+ON_DATASETS = {
+    "cityscapes_vps": lambda: write_cityscapes_vps(Path("cityscapes_vps")),
+    "vipseg": lambda: write_vipseg(Path("VIPSeg_720P")),
+    "bunny": lambda: needs_clips(),
+}
+"""Configurations that are bases too, and what they need in the working folder."""
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +71,7 @@ def test_fit_trains_dissects_keeps_checkpoints_and_sums_up(base: str, capsys: py
     assert {Image.open(picture).size[0] for picture in pictures} == {1280}
     analyses = {"grouping_variance", "representation_spread", "contribution_vs_intensity"}
     if base == "nerv":
-        analyses |= {"object_contributions", "motion_contributions"}
+        analyses |= {"object_contributions", "motion_contributions"}  # place or content: in longer clips
     assert {path.name for path in (run / "xinc").iterdir()} == {"contribution_canvas", "recordings", *analyses}
     assert len(list((run / "xinc/recordings").glob("epoch_*.safetensors"))) == 3
     assert all(list((run / "xinc" / name / "all_layers").rglob("*_epoch_0003.png")) for name in analyses)
@@ -137,8 +145,8 @@ def test_the_file_name_of_a_config_may_be_left_out_or_given_whole(capsys: pytest
 
 @pytest.mark.parametrize("name", sorted(bundled_configs()))
 def test_every_shipped_config_is_complete_and_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    bases = [name] if name in BASES else sorted(BASES)
-    overlay = [] if name in BASES else ["--config", name]
+    is_base = name in BASES or name in ON_DATASETS
+    bases, overlay = ([name], []) if is_base else (sorted(BASES), ["--config", name])
     for base in bases:
         with pytest.raises(SystemExit) as exit_:
             main(["fit", "--config", base, *overlay, "--print_config"])
@@ -151,7 +159,25 @@ def test_every_shipped_config_is_complete_and_runs(name: str, capsys: pytest.Cap
             assert [each["class_path"] for each in parsed["trainer"]["callbacks"]] == [
                 each["class_path"] for each in given["trainer"]["callbacks"]
             ]
+        ON_DATASETS.get(base, lambda: None)()
         main(["fit", *TINY[base][:2], *overlay, *TINY[base][2:], *QUIET, "--trainer.fast_dev_run", "1"])
+
+
+def test_a_dataset_s_objects_and_true_times_reach_the_analyses() -> None:
+    write_cityscapes_vps(Path("cityscapes_vps"))
+    run = fit("cityscapes_vps", "--trainer.max_epochs", "1")
+    with np.load(next(run.rglob("object_contributions/head/objects_epoch_0001.npz"))) as arrays:
+        assert arrays["shares"].shape[1:] == (6, 6)  # objects, labelled frames
+    assert list(run.rglob("grouping_variance/all_layers/*.png"))
+    assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["xinc_num_frames"] == 30
+    assert yaml.safe_load((run / "config.yaml").read_text())["data"]["init_args"]["video"] == "0005"
+
+
+def test_a_dataset_s_frame_is_an_image() -> None:
+    write_cityscapes_vps(Path("cityscapes_vps"))
+    data = ["--data", "CityscapesVPS", "--data.frame", "4", "--data.video", "0005"]
+    run = fit("ffn", *data, "--trainer.callbacks", "ObjectContributions", "--trainer.max_epochs", "1")
+    assert list(run.rglob("object_contributions/all_layers/*.png"))
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["fit", "--data.help", "Collage"]])
@@ -166,12 +192,15 @@ def test_help_names_what_there_is(arguments: list[str], capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--config", "nope"], ["'nope'", "bundled are analyses, ffn, nerv"]),
+        (["--config", "nope"], ["'nope'", "bundled are analyses, bunny, cityscapes_vps, ffn, nerv"]),
         (["--config", "nerv", "--trainer.max_epoch", "3"], ["--trainer.max_epoch"]),
         (["--config", "nerv", "--data.size", "[100, 200]"], ["strides", "100x200", "96x192"]),
         (["--config", "nerv", "--data.num_frames", "0"], ["num_frames is 0"]),
         (["--config", "nerv", "--data", "Video", "--data.path", "missing"], ["'missing'", "neither a folder"]),
         (["--config", "nerv", "--data", "Video", "--data.path", "."], ["has no images"]),
+        (["--config", "cityscapes_vps"], ["CityscapesVPS: there is no folder 'cityscapes_vps'", "set root"]),
+        (["--config", "vipseg", "--data.root", "."], ["panoptic_gt_VIPSeg.json cannot be read"]),
+        (["--config", "bunny", "--data.clip", "cats"], ["there is no clip 'cats'", "bigbuckbunny, bikes, carphone"]),
         (["--config", "ffn", "--data.image", "mona_lisa"], ["'mona_lisa'", "astronaut"]),
         (["--config", "nerv", "--model.lr", "0"], ["lr is 0"]),
         (["--config", "nerv", "--model", "nowhere.Model"], ["'nowhere.Model'", "No module named 'nowhere'"]),

@@ -21,7 +21,7 @@ ALLOWED = {
     "memory": set(),
     "models": {"memory"},
     "canvas": set(),
-    "data": {"arguments", "frames", "memory"},
+    "data": {"arguments", "frames", "memory", "names", "plain_yaml"},
     "training": {"arguments", "frames", "memory", "models", "random_state"},
     "analysis": {"canvas", "frames"},
     "plots": {"analysis"},

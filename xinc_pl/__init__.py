@@ -11,14 +11,16 @@ if TYPE_CHECKING:
         ContributionVsIntensity,
         Faithfulness,
         GroupingVariance,
+        MapSpectrum,
         MotionContributions,
         NeuronUMAP,
         ObjectContributions,
+        PlaceOrContent,
         RepresentationSpread,
         XINCCallback,
     )
     from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics, dissect
-    from xinc_pl.data import Collage, Image, Video
+    from xinc_pl.data import CityscapesVPS, Clips, Collage, Image, Video, VIPSeg
     from xinc_pl.frames import Frame, Instance
     from xinc_pl.models import FFN, NeRV
     from xinc_pl.runs import RecordedRun, Run, RunError, load_run
@@ -29,6 +31,8 @@ __all__ = [
     "Canvas",
     "CanvasEvolution",
     "CanvasRecorder",
+    "CityscapesVPS",
+    "Clips",
     "Collage",
     "ContributionCanvas",
     "ContributionVsIntensity",
@@ -41,14 +45,17 @@ __all__ = [
     "Instance",
     "LayerCanvas",
     "LayerStatistics",
+    "MapSpectrum",
     "MotionContributions",
     "NeRV",
     "NeuronUMAP",
     "ObjectContributions",
+    "PlaceOrContent",
     "RecordedRun",
     "RepresentationSpread",
     "Run",
     "RunError",
+    "VIPSeg",
     "Video",
     "VideoINR",
     "XINCCallback",

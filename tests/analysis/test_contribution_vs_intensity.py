@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from xinc_pl.analysis.contribution_vs_intensity import compare_with_intensity, correlation, frame_features, scaled
+from xinc_pl.analysis.contribution_vs_intensity import compare_with_intensity, frame_features, scaled
 
 
 def test_intensity_is_the_scaled_sum_of_scaled_channels() -> None:
@@ -22,20 +22,24 @@ def test_edges_are_where_the_intensity_changes() -> None:
     assert not edges[:, 6:].any()
 
 
-def test_correlation_is_pearsons_and_there_is_none_with_a_constant() -> None:
-    generator = np.random.default_rng(0)
-    first, second = generator.random((5, 7)), generator.random((5, 7))
-    assert correlation(first, second) == pytest.approx(np.corrcoef(first.ravel(), second.ravel())[0, 1])
-    assert np.isnan(correlation(first, np.full((5, 7), 0.1)))
-    assert np.isnan(correlation(np.zeros((5, 7)), first))
+def test_correlations_are_pearsons_and_there_is_none_with_a_constant() -> None:
+    target = torch.rand(3, 6, 8, generator=torch.Generator().manual_seed(0))
+    total = torch.rand(6, 8, generator=torch.Generator().manual_seed(1))
+    features = frame_features(target)
+    found = compare_with_intensity("head", total, features)
+    for null, values in ((found.with_intensity, features.intensity), (found.with_edges, features.edges)):
+        assert null.actual == pytest.approx(np.corrcoef(total.double().numpy().ravel(), values.ravel())[0, 1])
+    assert not compare_with_intensity("head", torch.full((6, 8), 0.1), features).with_edges.exists
+    assert not compare_with_intensity("head", total, frame_features(torch.full((3, 6, 8), 0.3))).with_intensity.exists
 
 
-def test_a_total_that_is_the_intensity_and_its_control() -> None:
+def test_a_total_that_is_the_intensity_beats_all_other_places() -> None:
     target = torch.rand(3, 16, 24, generator=torch.Generator().manual_seed(0))
     features = frame_features(target)
     result = compare_with_intensity("head", torch.from_numpy(3 * features.intensity + 2), features)
-    assert result.intensity_correlation == pytest.approx(1)
-    assert abs(result.intensity_control) < 0.3
+    assert result.with_intensity.actual == pytest.approx(1)
+    assert result.with_intensity.p == result.with_intensity.floor == 1 / (9 * 13), "so many places has the middle"
+    assert result.with_intensity.z > 10
     assert np.abs(result.difference).max() < 1e-12
 
 

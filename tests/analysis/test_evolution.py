@@ -1,6 +1,5 @@
 import math
 
-import pytest
 import torch
 
 from xinc_pl.analysis.evolution import courses_of, drift, panels_of, population
@@ -32,11 +31,12 @@ def test_panels_hold_all_layers_and_the_control_beside() -> None:
         ("spread", "head", "gini", -1, 0, 0.4),
         ("spread", "block_1", "gini", -1, 0, 0.2),
         ("grouping", "head", "rgb/median", 0, 0, 1.0),
-        ("grouping", "head", "rgb/median", 7, 0, 3.0),
-        ("grouping", "head", "rgb/control_median", 0, 0, 0.1),
-        ("motion", "head", "correlation_control", 0, 0, 0.0),
+        ("grouping", "head", "rgb/null_median", 0, 0, 0.1),
+        ("motion", "head", "correlation_other_pair", 5, 0, 0.0),
+        ("motion", "head", "correlation", 9, 0, 0.7),
+        ("motion", "head", "correlation_other_pair", 9, 0, 0.1),
     ]
-    gini, median, correlation = panels_of(rows)
+    gini, median, *pairs = panels_of(rows)
     assert (gini.callback, gini.quantity, [curve.layer for curve in gini.curves]) == (
         "spread",
         "gini",
@@ -45,11 +45,11 @@ def test_panels_hold_all_layers_and_the_control_beside() -> None:
     assert (gini.curves[0].epochs, gini.curves[0].values) == ((0, 3), (0.4, 0.5))
     assert median.quantity == "rgb/median"
     assert [(curve.is_control, curve.values) for curve in median.curves] == [
-        (False, (2.0,)),
-        (True, (pytest.approx(0.1),)),
+        (False, (1.0,)),
+        (True, (0.1,)),
     ]
-    assert correlation.quantity == "correlation"
-    assert correlation.curves[0].is_control
+    assert [each.quantity for each in pairs] == ["correlation, frame 5", "correlation, frame 9"], "no mean over pairs"
+    assert [[curve.is_control for curve in each.curves] for each in pairs] == [[True], [False, True]]
 
 
 def test_each_callback_has_a_course_without_what_never_changes() -> None:

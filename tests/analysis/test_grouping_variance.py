@@ -1,12 +1,13 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from tiny import tiny_clip, tiny_video
 
-from xinc_pl import Frame, dissect
-from xinc_pl.analysis.grouping_variance import variance_distribution
+from xinc_pl import Image, dissect
+from xinc_pl.analysis.grouping_variance import explained, variance_distribution, variance_nulls
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName, labels_of
 from xinc_pl.canvas import LayerCanvas
 from xinc_pl.models import NeRV, nerv_from_released
@@ -35,11 +36,12 @@ def test_variances_are_those_of_plain_loops(name: PartitionName) -> None:
     wanted = {each.key: labels_of(each, FRAME) for each in (partition, partition.control)}
     statistics = CANVAS["head"].statistics(wanted)
     result = variance_distribution("head", statistics, partition)
+    assert result.shuffled is not None
     np.testing.assert_allclose(
         result.variances, sorted(naive_variances(CANVAS["head"], wanted[partition.key])), rtol=1e-4
     )
     np.testing.assert_allclose(
-        result.control, sorted(naive_variances(CANVAS["head"], wanted[partition.control.key])), rtol=1e-4
+        result.shuffled, sorted(naive_variances(CANVAS["head"], wanted[partition.control.key])), rtol=1e-4
     )
     assert result.quartiles[0] <= result.median <= result.quartiles[1]
     assert result.num_clusters == len(statistics.partitions[partition.key].areas)
@@ -79,14 +81,47 @@ def test_zero_maps_are_left_out_and_counted() -> None:
     assert np.isnan(result.median)
 
 
-def test_shuffled_pixels_are_no_null() -> None:
-    # Why nothing may be concluded from them: a network that has learnt nothing beats them more than a hundred times
-    # in its first block, even with rectangles, which are nowhere in particular.
+def test_shuffled_pixels_are_no_null_and_shifts_are() -> None:
+    # A network that has learnt nothing beats shuffled pixels more than a hundred times in its first block, even with
+    # rectangles, which are nowhere in particular. It does not beat the same clusters in other places.
     torch.manual_seed(0)
     untrained = NeRV(model_size=1e5, strides=(4, 2, 2))
-    grid = Partition("grid")
-    frame = Frame(0, torch.tensor([0.5], dtype=torch.float64), (128, 256), None)
-    labels = {each.key: labels_of(each, frame) for each in (grid, grid.control)}
-    statistics = dissect(untrained, frame.inputs)["block_1"].statistics(labels)
-    result = variance_distribution("block_1", statistics, grid)
-    assert result.median > 100 * result.control_median
+    grid, colours = Partition("grid"), Partition("rgb", 8)
+    (photograph,) = Image("chelsea", (128, 256)).frames
+    frame = replace(photograph, inputs=torch.tensor([0.5], dtype=torch.float64))
+    wanted = [grid, grid.control, colours]
+    labels = {each: labels_of(each, frame) for each in wanted}
+    canvas = dissect(untrained, frame.inputs)["block_1"]
+    statistics = canvas.statistics({each.key: values for each, values in labels.items()})
+    nulls = variance_nulls(canvas, labels, num_shifts=24, num_neurons=32)
+    assert set(nulls) == {colours}, "a shifted grid is a grid"
+    of_grid = variance_distribution("block_1", statistics, grid)
+    assert of_grid.shuffled is not None
+    assert of_grid.median > 100 * np.median(of_grid.shuffled)
+    assert of_grid.null is None
+    found = variance_distribution("block_1", statistics, colours, nulls[colours]).null
+    assert found is not None
+    assert found.ratio < 2
+    assert found.p > 0.05
+    again = variance_nulls(canvas, labels, num_shifts=24, num_neurons=32)[colours]
+    assert np.array_equal(again.draws, found.draws), "seeded"
+
+
+def test_a_null_is_about_the_same_median_as_the_statistics() -> None:
+    for convention in ("paper", "released"):
+        partition = Partition("rgb", num_clusters=5, convention=convention)
+        labels = labels_of(partition, FRAME)
+        statistics = CANVAS["head"].statistics({partition.key: labels})
+        (null,) = variance_nulls(CANVAS["head"], {partition: labels}, 3, CANVAS["head"].num_neurons).values()
+        assert null.actual == pytest.approx(variance_distribution("head", statistics, partition).median, rel=1e-5)
+        assert len(null.draws) == 3
+
+
+def test_of_objects_colour_and_place_explain_less_than_all() -> None:
+    instances, colours = labels_of(Partition("instances"), FRAME), labels_of(Partition("rgb", 4), FRAME)
+    left = explained(CANVAS["block_1"], instances, colours)
+    statistics = CANVAS["block_1"].statistics({"instances": instances})
+    whole = variance_distribution("block_1", statistics, Partition("instances")).median
+    assert 0 < left.colour < whole
+    assert 0 < left.place < whole
+    assert left == explained(CANVAS["block_1"], instances, colours), "seeded"

@@ -78,9 +78,42 @@ def test_concentration_worked_by_hand() -> None:
     found = concentration(of_vectors([[0, 0], [0, 1], [10, 0], [10, 2]], "aabb"), seed=0)
     assert found is not None
     across = np.mean([10, np.hypot(10, 2), np.hypot(10, 1), np.hypot(10, 1)])
-    assert found.ratio == pytest.approx(across / 1.5)
-    assert found.control < found.ratio
-    assert found.p == pytest.approx(1 / 3, abs=0.1), "one of the three ways to pair four objects is this one"
+    assert found.null.actual == pytest.approx(across / 1.5)
+    assert found.null.median < found.null.actual
+    assert found.null.p == pytest.approx(1 / 3, abs=0.1), "one of the three ways to pair four objects is this one"
+    assert found.floor == pytest.approx(1 / 3), "and it can't be less"
+
+
+def test_p_counts_the_real_deal_and_many_objects_allow_a_small_one() -> None:
+    generator = np.random.default_rng(0)
+    vectors = [(generator.random(2) + 50 * (place // 5)).tolist() for place in range(10)]
+    found = concentration(of_vectors(vectors, "aaaaabbbbb"), seed=0)
+    assert found is not None
+    assert found.floor == pytest.approx(2 / 252), "ten choose five ways, two of them the same"
+    assert len(found.null.known) == 199
+    assert found.null.p >= 1 / 200
+    assert found.null.p < 0.05
+    different = concentration(of_vectors(vectors, "abbbbbbbbb"), seed=0)
+    assert different is not None
+    assert different.floor == pytest.approx(0.1), "one of ten is the odd one out"
+
+
+def test_objects_that_have_nothing_in_common_pass_no_more_often_than_they_should() -> None:
+    passed = 0
+    for seed in range(200):
+        vectors = np.random.default_rng(seed).random((8, 2)).tolist()
+        found = concentration(of_vectors(vectors, "aaabbbcc"), seed)
+        passed += found is not None and found.null.p <= 0.05
+    assert passed / 200 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
+
+
+def test_small_objects_are_left_out() -> None:
+    frames = [frame(SKY, CAR, DOG)]
+    assert [each.category for each in objects_of(frames, 0.2)] == ["car", "dog"], "the sky has an eighth"
+    assert [each.category for each in objects_of(frames, 0.3)] == ["dog"]
+    objects = objects_of(frames)
+    means = mean_contributions(torch.ones(1, *SIZE), frames[0], objects, 0.2)
+    assert np.isnan(means[0]).tolist() == [each.category == "sky" for each in objects]
 
 
 def test_there_is_no_concentration_without_two_of_a_kind_or_two_kinds() -> None:
@@ -94,4 +127,8 @@ def test_there_is_no_concentration_without_two_of_a_kind_or_two_kinds() -> None:
 def test_the_order_of_neurons_plays_no_part() -> None:
     contributions = of_vectors([[0, 3], [0, 1], [10, 0], [9, 2]], "aabb")
     turned = replace(contributions, shares=contributions.shares[::-1])
-    assert concentration(contributions, 0) == concentration(turned, 0)
+    one, other = concentration(contributions, 0), concentration(turned, 0)
+    assert one is not None
+    assert other is not None
+    assert one.null.actual == pytest.approx(other.null.actual)
+    np.testing.assert_allclose(one.null.draws, other.null.draws)

@@ -10,9 +10,11 @@ from tiny import tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer
 from xinc_pl import GroupingVariance
 from xinc_pl.analysis.partitions import PARTITION_NAMES
 
+TESTABLE = ("instances", "rgb", "gabor", "superpixels")
+
 
 def test_pictures_and_numbers_of_all_layers_and_partitions(tmp_path: Path) -> None:
-    callback = GroupingVariance(at_epochs=(0,), num_clusters=4, grid=(2, 2), on_error="raise")
+    callback = GroupingVariance(at_epochs=(0,), num_clusters=4, grid=(2, 2), shuffled=True, on_error="raise")
     run = trainer(tmp_path, [callback], max_epochs=1)
     run.fit(tiny_video(), tiny_clip())
     events = EventAccumulator(run.log_dir, size_guidance={"images": 0, "scalars": 0}).Reload()
@@ -23,12 +25,38 @@ def test_pictures_and_numbers_of_all_layers_and_partitions(tmp_path: Path) -> No
         for name in PARTITION_NAMES:
             values = {
                 quantity: events.Scalars(f"xinc/grouping_variance/{layer}/{name}/{quantity}")[-1].value
-                for quantity in ("lower_quartile", "median", "upper_quartile", "control_median", "ratio")
+                for quantity in ("lower_quartile", "median", "upper_quartile", "shuffled_median")
             }
             assert values["lower_quartile"] <= values["median"] <= values["upper_quartile"]
-            assert values["ratio"] == pytest.approx(values["median"] / values["control_median"], rel=1e-4)
     stored = np.load(Path(run.log_dir) / "xinc/grouping_variance/head/variances_epoch_0001.npz")
-    assert set(stored) == {*PARTITION_NAMES, *(f"random_{name}" for name in PARTITION_NAMES)}
+    nulls = {f"{name}_{what}" for name in TESTABLE for what in ("sampled_median", "null", "middle", "within")}
+    assert set(stored) == {*PARTITION_NAMES, *(f"random_{name}" for name in PARTITION_NAMES), *nulls}
+
+
+def test_every_partition_that_has_a_null_stands_beside_it(tmp_path: Path) -> None:
+    callback = GroupingVariance(at_epochs=(), num_clusters=4, num_shifts=5, num_compared=7, on_error="raise")
+    run = trainer(tmp_path, [callback], max_epochs=1)
+    run.fit(tiny_video(), tiny_clip())
+    events = EventAccumulator(run.log_dir, size_guidance={"scalars": 0}).Reload()
+    tags = {tag.removeprefix("xinc/grouping_variance/") for tag in events.Tags()["scalars"] if "grouping" in tag}
+    assert {tag.split("/")[1] for tag in tags if tag.endswith("/p")} == set(TESTABLE)
+    assert not [tag for tag in tags if "shuffled" in tag]
+    stored = np.load(Path(run.log_dir) / "xinc/grouping_variance/head/variances_epoch_0001.npz")
+    for name in TESTABLE:
+        null, actual = stored[f"{name}_null"], stored[f"{name}_sampled_median"]
+        assert len(null) == 5
+        values = {
+            what: events.Scalars(f"xinc/grouping_variance/head/{name}/{what}")[-1].value
+            for what in ("ratio", "p", "null_median")
+        }
+        assert values["null_median"] == pytest.approx(np.median(null), rel=1e-5)
+        assert values["ratio"] == pytest.approx(actual / np.median(null), rel=1e-5)
+        within, middle = stored[f"{name}_within"], stored[f"{name}_middle"]
+        reached = [(1 + (null >= actual).sum()) / 6]
+        if np.isfinite(middle):  # a tiny frame's middle may hold one cluster only
+            reached.append((1 + (within >= middle).sum()) / (1 + np.isfinite(within).sum()))
+        assert values["p"] == pytest.approx(max(reached))
+    assert {"head/instances/given_colour", "head/instances/given_place"} <= tags
 
 
 def test_without_masks_instances_are_left_out_with_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -62,6 +90,8 @@ def test_a_layer_of_zero_maps_and_a_partition_of_one_cluster_are_drawn_without_n
         ({"partitions": []}, "partitions is empty"),
         ({"partitions": ["sky"]}, "no partition 'sky'; choose from instances"),
         ({"num_clusters": 0}, "num_clusters is 0"),
+        ({"num_shifts": 0}, "num_shifts is 0"),
+        ({"num_compared": 0}, "num_compared is 0"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: dict[str, object], words: str) -> None:

@@ -23,7 +23,7 @@ def test_objects_over_six_frames_of_a_video(tmp_path: Path) -> None:
     run.fit(module, Collage(SIZE, num_frames=11))
     assert [frame.index for frame in callback.frames] == [0, 2, 4, 6, 8, 10]
     assert tags_of(run.log_dir, "images") == {"xinc/object_contributions/all_layers/objects"}
-    names = ("concentration", "concentration_control", "concentration_p")
+    names = ("concentration", "concentration_null", "concentration_p", "concentration_p_floor")
     expected = {
         f"xinc/object_contributions/{layer}/{name}" for layer in ("block_1", "block_2", "head") for name in names
     }
@@ -36,11 +36,26 @@ def test_objects_of_one_image_with_one_pixel_and_with_all(tmp_path: Path) -> Non
     pixel = torch.zeros(SIZE, dtype=torch.bool)
     pixel[3, 4] = True
     instances = (Instance(0, "dot", True, pixel), Instance(1, "all", False, torch.ones(SIZE, dtype=torch.bool)))
-    callback = ObjectContributions(at_epochs=(), frames=[replace(frame, instances=instances)], on_error="raise")
+    frames = [replace(frame, instances=instances)]
+    callback = ObjectContributions(min_area=0, at_epochs=(), frames=frames, on_error="raise")
     run = trainer(tmp_path, [callback], max_epochs=1)
     run.fit(tiny_image(), data)
     assert len(list(tmp_path.rglob("objects_epoch_0001.png"))) == 1
     assert not tags_of(run.log_dir, "scalars"), "no two of a kind"
+
+
+def test_objects_that_are_all_too_small_are_told_of_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tiny_photograph()
+    pixel = torch.zeros(SIZE, dtype=torch.bool)
+    pixel[3, 4] = True
+    frames = [replace(data.frames[0], instances=(Instance(0, "dot", True, pixel),))]
+    run = trainer(tmp_path, [ObjectContributions(at_epochs=(0, 1), frames=frames, on_error="raise")], max_epochs=2)
+    with caplog.at_level("INFO"):
+        run.fit(tiny_image(), data)
+    words = "all 1 objects cover less than 0.002 of the image; set min_area to less"
+    assert sum(words in record.message for record in caplog.records) == 1
 
 
 @pytest.mark.parametrize(
@@ -70,7 +85,10 @@ def test_motion_of_two_pairs(tmp_path: Path) -> None:
     }
     scalars = tags_of(run.log_dir, "scalars")
     assert "xinc/motion_contributions/head/correlation/frame_0002" in scalars
-    assert "xinc/motion_contributions/head/correlation_control/frame_0001" in scalars
+    assert "xinc/motion_contributions/head/correlation_other_pair/frame_0001" in scalars
+    nulls = ("correlation", "correlation_given_difference", "moving_over_still")
+    expected = {f"xinc/motion_contributions/head/{name}{end}/frame_0001" for name in nulls for end in ("", "_z", "_p")}
+    assert expected <= scalars
 
 
 def test_motion_of_one_chosen_pair_and_of_frames_given_in_code(tmp_path: Path) -> None:

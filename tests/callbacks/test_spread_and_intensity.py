@@ -45,7 +45,9 @@ def test_intensity_of_all_layers(tmp_path: Path) -> None:
     run = trainer(tmp_path, [ContributionVsIntensity(at_epochs=(), on_error="raise")], max_epochs=1)
     run.fit(tiny_image(), tiny_photograph())
     tags = scalars_of(run.log_dir, "contribution_vs_intensity")
-    assert {tag.split("/")[1] for tag in tags} == {"intensity", "intensity_control", "edges", "edges_control"}
+    assert {tag.split("/")[1] for tag in tags} == {
+        f"{name}{end}" for name in ("intensity", "edges") for end in ("", "_z", "_p")
+    }
     assert Image.open(next(tmp_path.rglob("comparison_epoch_0001.png"))).size[0] == 1280
 
 

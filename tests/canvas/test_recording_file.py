@@ -14,6 +14,7 @@ from case_oracle import COORDINATES, SIZE, Case
 from cases import CASES
 from convolution_cases import CONVOLUTIONS
 from networks import Written, three_linear
+from not_chains import NOT_CHAINS
 from safetensors import safe_open
 from safetensors.torch import save_file
 from siren_pytorch import SirenNet
@@ -70,6 +71,14 @@ def test_what_is_read_is_what_was_written(name: str, tmp_path: Path) -> None:
     again = Recording.load(tmp_path / "a.safetensors")
     assert [call.name for call in live.calls] == [call.name for call in again.calls]
     assert_the_same(live, again)
+
+
+@pytest.mark.parametrize("name", NOT_CHAINS)
+def test_networks_that_are_no_chains(name: str, tmp_path: Path) -> None:
+    network, inputs, _ = NOT_CHAINS[name]
+    live = record(network(), inputs, size=(4, 5) if inputs.ndim == 2 else None)
+    live.save(tmp_path / "a.safetensors")
+    assert_the_same(live, Recording.load(tmp_path / "a.safetensors"))
 
 
 @pytest.mark.parametrize(
@@ -274,6 +283,28 @@ CHANGES: dict[str, tuple[Change, str]] = {
         ),
         "'_weight_norm': it is called on a tensor without values",
     ),
+    "too many results": (first_call("torch.Tensor.tensor_split", {"tensor": 1}, 10**8), "it makes 100000000 tensors"),
+    "too many results of nothing": (
+        lambda header: calls(header).__setitem__(
+            slice(0, 1),
+            [
+                called("torch.zeros", {"tuple": [0, 3]}, result=90),
+                called("torch.chunk", {"tensor": 90}, 2**31, result=91),
+            ],
+        ),
+        "'chunk': it makes 2147483648 tensors",
+    ),
+    "too many results of a kind": (
+        lambda header: calls(header).__setitem__(
+            slice(0, 1),
+            [
+                called("torch.zeros", {"tuple": [1]}, result=90),
+                called("torch.Tensor.expand", {"tensor": 90}, 10**7, result=91),
+                called("torch.unbind", {"tensor": 91}, result=92),
+            ],
+        ),
+        "'unbind': it makes 10000000 tensors",
+    ),
     "another device": (first_call("torch.Tensor.to", {"tensor": 1}, "meta"), "it names the device 'meta'"),
     "beyond its memory": (
         first_call("torch.Tensor.as_strided", {"tensor": 1}, [5], [1000], 0), "'as_strided', cannot be repeated"
@@ -302,7 +333,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
         lambda header: calls(header)[0].update(args=[{"tensor": calls(header)[0]["outputs"][0]}]), "before anything has"
     ),
     "no results": (lambda header: calls(header)[0].update(outputs=[]), "call 0 has no results"),
-    "too many results": (lambda header: calls(header)[0].update(outputs=[50, 51]), "has 1 results instead of 2"),
+    "more results": (lambda header: calls(header)[0].update(outputs=[50, 51]), "has 1 results instead of 2"),
     "bad arguments": (first_call("torch.sin", "x"), "'sin', cannot be repeated"),
     "an unknown argument": (first_call("torch.sin", {"object": "x"}), "an argument of an unknown form"),
     "output": (entry("output", 10**6), "refers to tensor 1000000"),

@@ -91,6 +91,16 @@ WRITTEN: dict[str, Case] = {
         product_into_a_buffer, lambda: {"a": L(2, 6), "w": parameter(6, 3)},
         {"a": columns("a.weight"), "layer_2": rows("w")}, "breaks between",
     ),
+    "a_product_by_hand": Case(
+        lambda s, x: s.b(torch.sin((s.a(x)[..., None] * s.w).sum(1))),
+        lambda: {"a": L(2, 5), "w": parameter(5, 6), "b": L(6, 3)}, AB, "between a and b",
+        skipped={"sum": "write that as a matmul"},
+    ),
+    "an_outer_product": Case(
+        lambda s, x: s.b(torch.sin(torch.outer(s.a(x)[:, 0], s.w))),
+        lambda: {"a": L(2, 1), "w": parameter(6), "b": L(6, 3)}, AB, "between a and b",
+        skipped={"outer": "no kind of layer covers"},
+    ),
     "index_put": Case(index_put, two_linear, AB, "between a and b: 'add' joins"),
     "scatter": Case(scatter, two_linear, AB, "between a and b: 'add' joins"),
     "masked_fill": Case(

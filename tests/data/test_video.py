@@ -140,6 +140,72 @@ def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes) -> None:
         clip(tmp_path / "x.mp4").setup("fit")
 
 
+CUT = {"x.mp4": ("mpeg4", "yuv420p"), "late.mp4": ("mpeg4", "yuv420p"), "x.mkv": ("ffv1", "yuv420p")}
+CUT |= {"x.avi": ("mjpeg", "yuvj420p"), "x.ts": ("mpeg2video", "yuv420p")}
+
+
+@pytest.fixture(params=sorted(CUT))
+def long_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Forty frames that do not compress, in one of several kinds of files."""
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    codec, layout = CUT[request.param]
+    generator = np.random.default_rng(0)
+    path = tmp_path / str(request.param)
+    # Where an MP4 has its index at the end, nothing can be read of what is cut off.
+    with av.open(str(path), "w", options={"movflags": "faststart"} if path.name == "x.mp4" else {}) as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.height, stream.width, stream.pix_fmt = 64, 96, layout
+        for _ in range(40):
+            pixels = generator.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=layout)))
+        container.mux(stream.encode())
+    return path
+
+
+def test_a_whole_file_is_read_to_its_end(long_file: Path) -> None:
+    assert len(Video(str(long_file), num_frames=None).frames) == 40
+
+
+@pytest.mark.parametrize("share", [0.93, 0.6, 0.3])
+@pytest.mark.parametrize("num_frames", [None, 40])
+def test_a_file_that_is_cut_off_is_named_and_its_beginning_can_be_used(
+    long_file: Path, share: float, num_frames: int | None
+) -> None:
+    content = long_file.read_bytes()
+    long_file.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ValueError, match=rf"{long_file.name}.* (damaged|cut off)") as raised:
+        Video(str(long_file), num_frames=num_frames).setup("fit")
+    assert "\n" not in str(raised.value)
+    if long_file.name != "late.mp4":
+        assert len(Video(str(long_file), num_frames=4).frames) == 4
+
+
+def test_a_damaged_frame_in_the_middle_is_named(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    generator = np.random.default_rng(0)
+    path = tmp_path / "x.mkv"
+    places = []
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg2video", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 64, 96, "yuv420p"
+        stream.codec_context.gop_size = 1
+        for _ in range(12):
+            pixels = generator.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")):
+                places.append(bytes(packet))
+                container.mux(packet)
+        for packet in stream.encode():
+            places.append(bytes(packet))
+            container.mux(packet)
+    content = path.read_bytes()
+    middle = content.index(places[5][10:]) + len(places[5]) // 2
+    path.write_bytes(content[:middle] + bytes(64) + content[middle + 64 :])
+    with pytest.raises(ValueError, match=r"x.mkv, frame 5 is damaged"):
+        Video(str(path), num_frames=None).setup("fit")
+    assert len(Video(str(path), num_frames=5).frames) == 5
+    assert len(Video(str(path), num_frames=6, first_frame=6).frames) == 6
+
+
 def test_a_file_without_a_video_stream_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="PyAV is not installed")
     with wave.open(str(tmp_path / "x.wav"), "wb") as sound:

@@ -8,6 +8,7 @@ import torch
 from xinc_pl.analysis.comparison import LayerComparison, match_neurons, mixing
 from xinc_pl.analysis.grouping_variance import VarianceDistribution
 from xinc_pl.analysis.joint_layout import JointLayout
+from xinc_pl.analysis.nulls import Null
 from xinc_pl.analysis.partitions import Partition
 from xinc_pl.canvas.statistics.results import NeuronVectors
 from xinc_pl.plots.comparison import draw_layouts, draw_matching, draw_run_variances, run_colour
@@ -25,7 +26,7 @@ def layer_of(name: str, num_runs: int = 2, num_neurons: int = 12, scale: float =
     )
     values = np.sort(scale * vectors[0].vectors.sum(1).numpy()) if num_neurons else np.zeros(0)
     variances = tuple(
-        tuple(VarianceDistribution(name, Partition(key), 5, values, values / 9, 0) for _ in range(num_runs))
+        tuple(VarianceDistribution(name, Partition(key), 5, values, 0, Null(2.0, values)) for _ in range(num_runs))
         for key in ("rgb", "gabor", "grid")
     )
     pairs = [(first, second) for second in range(num_runs) for first in range(second)]

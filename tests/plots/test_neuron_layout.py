@@ -10,7 +10,7 @@ from xinc_pl.plots.neuron_layout import MAX_GROUPS, MEMBERS, PLANE, Limits, Memb
 
 Pixels = np.ndarray
 LIMITS: Limits = (0.0, 10.0, 0.0, 10.0)
-WORDS = {"layer": "block_2", "facts": "30 of 30 neurons", "epoch": 3, "psnr": 20.0}
+WORDS = {"layer": "block_2", "facts": "30 of 30 neurons", "epoch": 3, "quality": "frame 0: 20.00 dB"}
 
 
 def layout_of(points: Points, num_groups: int = 2) -> NeuronLayout:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from xinc_pl.analysis.grouping_variance import VarianceDistribution, variance_distribution
+from xinc_pl.analysis.nulls import Null
 from xinc_pl.analysis.partitions import Partition
 from xinc_pl.canvas.statistics.results import LayerStatistics, NeuronVectors
 
@@ -121,7 +122,7 @@ class LayerComparison:
     Attributes:
         layer: Its name.
         num_neurons: Of each run.
-        variances: For each partition, how unevenly the neurons of each run treat its clusters, beside chance.
+        variances: For each partition, how unevenly the neurons of each run treat its clusters, beside its null.
         matches: For each pair of runs (first < second), which neuron is which.
         vectors: Of each run, the neurons that were compared (``sampled``).
         mixing: See there; of all runs.
@@ -141,21 +142,30 @@ def compare_layer(
     partitions: Sequence[Partition],
     vectors: Partition,
     seed: int = 0,
+    nulls: Sequence[Mapping[Partition, Null]] = (),
 ) -> LayerComparison:
     """Compare one layer of several runs that show the same frame.
 
     Args:
         layer: Its name.
-        statistics: Of each run, with all these partitions and their controls.
+        statistics: Of each run, with all these partitions.
         partitions: Those whose variances are wanted.
         vectors: The one whose clusters the neurons' vectors are made of.
         seed: Of samples and controls.
+        nulls: Of each run, as from ``variance_nulls``.
     """
+    of_run = nulls or [{} for _ in statistics]
     points = tuple(sampled(each.vectors(vectors.key), seed) for each in statistics)
     return LayerComparison(
         layer,
         tuple(each.num_neurons for each in statistics),
-        tuple(tuple(variance_distribution(layer, each, partition) for each in statistics) for partition in partitions),
+        tuple(
+            tuple(
+                variance_distribution(layer, each, partition, null.get(partition))
+                for each, null in zip(statistics, of_run, strict=True)
+            )
+            for partition in partitions
+        ),
         {
             (first, second): match_neurons(points[first], points[second], seed)
             for first, second in combinations(range(len(points)), 2)

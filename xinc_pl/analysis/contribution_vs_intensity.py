@@ -7,6 +7,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from xinc_pl.analysis.channels import intensity, scaled
+from xinc_pl.analysis.nulls import Null, correlation_null
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,19 +33,16 @@ class IntensityComparison:
         layer: The layer's name.
         total: Float64 (H, W), scaled to [0, 1].
         difference: Float64 (H, W) in [-1, 1]: total minus intensity.
-        intensity_correlation: Pearson correlation over pixels of total and intensity; NaN where one is constant.
-        edge_correlation: Of total and edges.
-        intensity_control: The same for intensities at the wrong pixels: the frame turned by half a turn.
-        edge_control: Likewise for edges.
+        with_intensity: Pearson's correlation over pixels of total and intensity, NaN where one is constant; beside
+            those with the intensity at all other places of the frame.
+        with_edges: Of total and edges.
     """
 
     layer: str
     total: Floats
     difference: Floats
-    intensity_correlation: float
-    edge_correlation: float
-    intensity_control: float
-    edge_control: float
+    with_intensity: Null
+    with_edges: Null
 
 
 def frame_features(target: Tensor) -> FrameFeatures:
@@ -62,17 +60,6 @@ def compare_with_intensity(layer: str, total: Tensor, features: FrameFeatures) -
         layer=layer,
         total=contributions,
         difference=contributions - features.intensity,
-        intensity_correlation=correlation(contributions, features.intensity),
-        edge_correlation=correlation(contributions, features.edges),
-        intensity_control=correlation(contributions, features.intensity[::-1, ::-1]),
-        edge_control=correlation(contributions, features.edges[::-1, ::-1]),
+        with_intensity=correlation_null(contributions, features.intensity),
+        with_edges=correlation_null(contributions, features.edges),
     )
-
-
-def correlation(first: Floats, second: Floats) -> float:
-    """Pearson's correlation; NaN where one of the two is constant."""
-    a, b = first.ravel() - first.mean(), second.ravel() - second.mean()
-    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
-    # Rounding leaves something of a constant.
-    floor = 1e-12 * first.size * max(float(np.abs(first).max()), 1e-300) * max(float(np.abs(second).max()), 1e-300)
-    return float(a @ b) / norms if norms > floor else float("nan")

@@ -15,6 +15,10 @@ Output = list[int | str] | int | str | Callable[..., Any] | None
 """Where the image is in what a network returns: a key, an index, a path of them, a function; None: it is the image."""
 
 
+_NAME_LENGTH = 24
+"""Longer names of frames are cut in titles."""
+
+
 class FramePartitions:
     """The partitions of all frames, each computed once and kept for the whole training.
 
@@ -110,6 +114,13 @@ class DissectedFrame:
         self.check_channels()
         error = (self.reconstruction - self.frame.target.float().cpu()).double().square().mean()
         return float(psnr_from_mse(error))
+
+    @property
+    def quality(self) -> str:
+        """Which frame this is and how good its reconstruction, if that is known: ``collage 7: 28.31 dB``."""
+        name = self.frame.name or f"frame {self.frame.index}"
+        name = name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 1]}…"
+        return name if self.psnr is None else f"{name}: {self.psnr:.2f} dB"
 
     def check_channels(self) -> None:
         """Insist that the network makes as many channels as the target has.

@@ -52,13 +52,16 @@ def drift(maps: Tensor, maps_before: Tensor) -> Tensor:
     return torch.where(norms > 0, 1 - (now * before).sum(1) / norms, torch.nan)
 
 
+_BESIDE = ("_control", "_other_pair", "_null", "null_")
+"""What tells the name of a number for comparison from that of the number itself."""
+
 Row = tuple[str, str, str, int, int, float]
 """One number of a run: callback, layer, quantity, frame (-1: all), epoch, value."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One quantity of one layer over the epochs, the mean over frames where there are several.
+    """One quantity of one layer over the epochs.
 
     Attributes:
         layer: The layer, or whatever stands in its place.
@@ -135,13 +138,21 @@ def _with_value(panel: Panel) -> str:
 def panels_of(rows: Iterable[Row]) -> tuple[Panel, ...]:
     """Sort a run's numbers into panels, in the order in which they first came.
 
-    ``x_control`` and ``x/control_y`` go with ``x`` and ``x/y``.
+    ``x_control``, ``x_null``, ``x_other_pair`` and ``x/null_y`` go with ``x`` and ``x/y``. Frames keep their own panels
+    where a callback looks at several: a mean over frames that disagree would say nothing.
     """
-    panels: dict[tuple[str, str], dict[tuple[str, bool], dict[int, list[float]]]] = {}
-    for callback, layer, quantity, _, epoch, value in rows:
-        base = quantity.replace("control_", "").replace("_control", "")
-        curves = panels.setdefault((callback, base), {})
-        curves.setdefault((layer, base != quantity), {}).setdefault(epoch, []).append(value)
+    rows = list(rows)
+    frames: dict[str, set[int]] = {}
+    for callback, _, _, frame, _, _ in rows:
+        if frame >= 0:
+            frames.setdefault(callback, set()).add(frame)
+    panels: dict[tuple[str, str], dict[tuple[str, bool], dict[int, float]]] = {}
+    for callback, layer, quantity, frame, epoch, value in rows:
+        base = quantity
+        for word in _BESIDE:
+            base = base.replace(word, "")
+        name = f"{base}, frame {frame}" if frame >= 0 and len(frames[callback]) > 1 else base
+        panels.setdefault((callback, name), {}).setdefault((layer, base != quantity), {})[epoch] = value
     return tuple(
         Panel(
             callback,
@@ -150,7 +161,7 @@ def panels_of(rows: Iterable[Row]) -> tuple[Panel, ...]:
                 Curve(
                     layer,
                     epochs := tuple(sorted(points)),
-                    tuple(sum(points[epoch]) / len(points[epoch]) for epoch in epochs),
+                    tuple(points[epoch] for epoch in epochs),
                     is_control,
                 )
                 for (layer, is_control), points in curves.items()

@@ -1,17 +1,41 @@
-"""How unevenly neurons treat the clusters of a partition (Fig. 4, 16)."""
+"""How unevenly neurons treat the clusters of a partition (Fig. 4, 16), beside the same clusters in the wrong places."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
+from xinc_pl.analysis.canvas_sample import sample_neurons
+from xinc_pl.analysis.moved_clusters import MovableClusters, given, nulls_within, shifted_nulls
+from xinc_pl.analysis.nulls import Null, cells, other_parts, shift_offsets
 from xinc_pl.analysis.partitions import Partition
-from xinc_pl.canvas import LayerStatistics
+from xinc_pl.canvas import LayerCanvas, LayerStatistics
 
 Floats = npt.NDArray[np.float64]
 
+NUM_SHIFTS = 24
+"""Of a partition, while a network trains: the smallest p is 1 / 25."""
+NUM_COMPARED = 128
+"""Neurons of a layer that a null is about."""
+
 _RELEASED_SIGNED = ("grid", "comb", "superpixels")
 """The released code takes absolute values of deltas for the other partitions."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The median variance of deltas that is left when the pixels of objects change places with others like them.
+
+    Attributes:
+        colour: With pixels of the same cluster of colours.
+        place: With pixels of the same of 8 by 16 cells.
+    """
+
+    colour: float
+    place: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,16 +47,20 @@ class VarianceDistribution:
         partition: What was grouped.
         num_clusters: How many clusters there are.
         variances: Float64 (n,), ascending, of all neurons whose map is not zero everywhere.
-        control: Float64 (n,), ascending, the same for clusters of the same areas at shuffled pixels, which are no null.
         num_zero_maps: How many neurons are left out.
+        null: The median variance of a sample of neurons, and the same with the clusters shifted; None for partitions
+            that a shift leaves as they are.
+        shuffled: Float64 (n,), ascending, the variances for clusters of the same areas at shuffled pixels, if asked
+            for. These are no null.
     """
 
     layer: str
     partition: Partition
     num_clusters: int
     variances: Floats
-    control: Floats
     num_zero_maps: int
+    null: Null | None = None
+    shuffled: Floats | None = None
 
     @property
     def median(self) -> float:
@@ -44,34 +72,95 @@ class VarianceDistribution:
         """Lower and upper quartile of the variances."""
         return _quantile(self.variances, 0.25), _quantile(self.variances, 0.75)
 
-    @property
-    def control_median(self) -> float:
-        """Of the control's variances."""
-        return _quantile(self.control, 0.5)
 
-
-def variance_distribution(layer: str, statistics: LayerStatistics, partition: Partition) -> VarianceDistribution:
-    """Collect the variances of one partition, and of its areas at shuffled pixels, from a layer's statistics.
+def variance_distribution(
+    layer: str, statistics: LayerStatistics, partition: Partition, null: Null | None = None
+) -> VarianceDistribution:
+    """Collect the variances of one partition from a layer's statistics.
 
     Args:
         layer: The layer's name.
-        statistics: They hold the sums over the clusters of the partition and of its control.
+        statistics: They hold the sums over the clusters of the partition, and perhaps of its areas at shuffled pixels.
         partition: The partition. With the convention ``released``, deltas are absolute for instances, colours and
             Gabor responses, as in the authors' code.
+        null: As from ``variance_nulls``.
     """
-    signed = partition.convention == "paper" or partition.name in _RELEASED_SIGNED
-    variances, control = (
-        np.sort(statistics.delta_variance(each.key, signed)[~statistics.zero_map].numpy())
-        for each in (partition, partition.control)
-    )
+    shuffled = _variances(statistics, partition.control) if partition.control.key in statistics.partitions else None
     return VarianceDistribution(
         layer=layer,
         partition=partition,
         num_clusters=len(statistics.partitions[partition.key].areas),
-        variances=variances[~np.isnan(variances)],
-        control=control[~np.isnan(control)],
+        variances=_variances(statistics, partition),
         num_zero_maps=int(statistics.zero_map.sum()),
+        null=null,
+        shuffled=shuffled,
     )
+
+
+def variance_nulls(
+    canvas: LayerCanvas,
+    labels: Mapping[Partition, Tensor],
+    num_shifts: int = NUM_SHIFTS,
+    num_neurons: int = NUM_COMPARED,
+    seed: int = 0,
+) -> Mapping[Partition, Null]:
+    """The nulls of partitions: cyclic shifts and, as another, shifts within the frame.
+
+    Partitions are left out that a shift leaves as they are.
+
+    Args:
+        canvas: The layer's.
+        labels: Of each partition, labels (H, W) or masks bool (K, H, W).
+        num_shifts: How many shifts of each kind; p cannot be smaller than 1 / (1 + ``num_shifts``).
+        num_neurons: How many neurons, the layer's own sample of them for this seed.
+        seed: Of neurons and shifts.
+    """
+    testable = [each for each in labels if not each.is_regular]
+    if not testable:
+        return {}
+    clusters = [MovableClusters.of(labels[each], _is_signed(each)) for each in testable]
+    magnitudes = _magnitudes(canvas, num_neurons, seed)
+    around = shifted_nulls(magnitudes, clusters, shift_offsets(canvas.size, num_shifts, seed))
+    signed, places = [each.signed for each in clusters], other_parts(canvas.size, num_shifts, seed)
+    within = nulls_within(magnitudes, [labels[each] for each in testable], signed, places)
+    return {each: replace(null, also=other) for each, null, other in zip(testable, around, within, strict=True)}
+
+
+def explained(
+    canvas: LayerCanvas,
+    instances: Tensor,
+    colours: Tensor,
+    signed: bool = True,
+    num_neurons: int = NUM_COMPARED,
+    seed: int = 0,
+) -> Explained:
+    """What colour alone, and place alone, explain of the variance of deltas of objects.
+
+    Args:
+        canvas: The layer's.
+        instances: Masks bool (K, H, W) of the objects.
+        colours: Labels (H, W) of colours.
+        signed: Whether deltas keep their sign.
+        num_neurons: How many neurons, the layer's own sample of them for this seed.
+        seed: Of neurons and permutations.
+    """
+    magnitudes, clusters = _magnitudes(canvas, num_neurons, seed), MovableClusters.of(instances, signed)
+    colour, place = (given(magnitudes, clusters, strata, seed) for strata in (colours.numpy(), cells(canvas.size)))
+    return Explained(colour, place)
+
+
+def _magnitudes(canvas: LayerCanvas, num_neurons: int, seed: int) -> Tensor:
+    return canvas.magnitudes(torch.from_numpy(sample_neurons(canvas.num_neurons, num_neurons, seed)))
+
+
+def _is_signed(partition: Partition) -> bool:
+    return partition.convention == "paper" or partition.name in _RELEASED_SIGNED
+
+
+def _variances(statistics: LayerStatistics, partition: Partition) -> Floats:
+    """Ascending, of the neurons that have one."""
+    found = statistics.delta_variance(partition.key, _is_signed(partition))[~statistics.zero_map].numpy()
+    return np.asarray(np.sort(found[~np.isnan(found)]), dtype=np.float64)
 
 
 def _quantile(values: Floats, share: float) -> float:

@@ -1,5 +1,6 @@
 """What neurons contribute to things and stuff (Fig. 8, 19)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -8,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from xinc_pl.analysis.nulls import Null
 from xinc_pl.frames import Frame
 
 Floats = npt.NDArray[np.float64]
 
-NUM_PERMUTATIONS = 200
+NUM_PERMUTATIONS = 199
+MIN_AREA = 0.002
+"""Share of the image: an object of fewer pixels has a mean that says little."""
 
 
 @dataclass(frozen=True)
@@ -49,42 +53,53 @@ class ObjectContributions:
     shares: Floats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Concentration:
     """Whether objects of one category are treated more alike than objects of different ones.
 
     Attributes:
-        ratio: Mean distance between objects of different categories over the mean distance within one: above 1, yes.
-        control: The mean ratio when categories are dealt out anew at random.
-        p: The share of such deals that reach the ratio.
+        null: Mean distance between objects of different categories over the mean distance within one: above 1, yes;
+            beside the same ratio when categories are dealt out anew at random.
+        floor: The smallest p that so few objects allow: the share of deals that change nothing but names.
     """
 
-    ratio: float
-    control: float
-    p: float
+    null: Null
+    floor: float
 
 
-def objects_of(frames: Sequence[Frame]) -> tuple[ObjectName, ...]:
-    """All objects that have a pixel in some frame, things first, each category together."""
+def objects_of(frames: Sequence[Frame], min_area: float = 0.0) -> tuple[ObjectName, ...]:
+    """All objects that are large enough in some frame, things first, each category together.
+
+    Args:
+        frames: The frames.
+        min_area: Share of the image that an object's visible pixels have to cover; it needs one pixel at least.
+    """
     found = {
         ObjectName(instance.id, instance.category, instance.is_thing)
         for frame in frames
         for instance in frame.instances
-        if bool(instance.mask.any())
+        if _is_seen(instance.mask, min_area)
     }
     return tuple(sorted(found, key=lambda each: (not each.is_thing, each.category, each.id)))
 
 
-def mean_contributions(magnitudes: Tensor, frame: Frame, objects: Sequence[ObjectName]) -> Floats:
+def _is_seen(mask: Tensor, min_area: float) -> bool:
+    return int(mask.sum()) >= max(min_area * mask.numel(), 1)
+
+
+def mean_contributions(
+    magnitudes: Tensor, frame: Frame, objects: Sequence[ObjectName], min_area: float = 0.0
+) -> Floats:
     """Mean of each map over each object's pixels.
 
     Args:
         magnitudes: (n, H, W), of some neurons on this frame.
         frame: Knows the objects' masks.
         objects: Which.
+        min_area: Share of the image from which on an object is there.
 
     Returns:
-        Float64 (n, objects); NaN where an object is absent.
+        Float64 (n, objects); NaN where an object is absent or too small.
 
     Raises:
         ValueError: A mask has another size than the maps.
@@ -93,7 +108,7 @@ def mean_contributions(magnitudes: Tensor, frame: Frame, objects: Sequence[Objec
     means = np.full((len(magnitudes), len(objects)), np.nan)
     for place, each in enumerate(objects):
         mask = masks.get(each.id)
-        if mask is None or not bool(mask.any()):
+        if mask is None or not _is_seen(mask, min_area):
             continue
         if mask.shape != magnitudes.shape[1:]:
             raise ValueError(
@@ -147,10 +162,14 @@ def concentration(contributions: ObjectContributions, seed: int) -> Concentratio
         within = distances[same].mean()
         return float(distances[~same].mean() / within) if within > 0 else float("nan")
 
-    actual = ratio(categories)
     generator = np.random.default_rng(seed)
     dealt = np.array([ratio(generator.permutation(categories)) for _ in range(NUM_PERMUTATIONS)])
-    dealt = dealt[np.isfinite(dealt)]
-    if not np.isfinite(actual) or not len(dealt):
-        return None
-    return Concentration(actual, float(dealt.mean()), float((dealt >= actual * (1 - 1e-9)).mean()))
+    null = Null(ratio(categories), dealt)
+    return Concentration(null, max(null.floor, _share_of_same_deals(categories))) if null.exists else None
+
+
+def _share_of_same_deals(categories: npt.NDArray[np.int64]) -> float:
+    """How many of all ways to deal out categories put the same objects together."""
+    sizes = np.bincount(categories)
+    deals = math.factorial(len(categories)) // math.prod(math.factorial(int(size)) for size in sizes)
+    return math.prod(math.factorial(int((sizes == size).sum())) for size in np.unique(sizes)) / deals

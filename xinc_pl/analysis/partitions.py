@@ -1,4 +1,4 @@
-"""Partitions of a frame: which pixels belong together, and the same areas at shuffled pixels (P 4.2, S 6.2)."""
+"""Partitions of a frame: which pixels belong together (P 4.2, S 6.2); and the same areas at shuffled pixels."""
 
 import warnings
 from collections.abc import Callable
@@ -69,6 +69,11 @@ class Partition:
         if self.seed != default.seed:
             parts.append(f"seed{self.seed}")
         return "_".join(parts)
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether cyclic shifts leave it as it is, so that they are no null: a shifted grid is a grid."""
+        return self.name in ("grid", "comb")
 
     @property
     def control(self) -> "Partition":

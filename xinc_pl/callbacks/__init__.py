@@ -10,10 +10,12 @@ from xinc_pl.callbacks.contribution_canvas import ContributionCanvas
 from xinc_pl.callbacks.contribution_vs_intensity import ContributionVsIntensity
 from xinc_pl.callbacks.faithfulness import Faithfulness
 from xinc_pl.callbacks.grouping_variance import GroupingVariance
+from xinc_pl.callbacks.map_spectrum import MapSpectrum
 from xinc_pl.callbacks.motion_contributions import MotionContributions
 from xinc_pl.callbacks.neuron_umap import NeuronUMAP
 from xinc_pl.callbacks.object_contributions import ObjectContributions
 from xinc_pl.callbacks.outputs import Outputs
+from xinc_pl.callbacks.place_or_content import PlaceOrContent
 from xinc_pl.callbacks.reconstruction import ReconstructionWriter
 from xinc_pl.callbacks.representation_spread import RepresentationSpread
 from xinc_pl.callbacks.summary import RunSummary
@@ -27,10 +29,12 @@ __all__ = [
     "Faithfulness",
     "GroupingVariance",
     "LastCheckpoint",
+    "MapSpectrum",
     "MotionContributions",
     "NeuronUMAP",
     "ObjectContributions",
     "Outputs",
+    "PlaceOrContent",
     "ReconstructionWriter",
     "RepresentationSpread",
     "Request",

@@ -139,7 +139,7 @@ class CanvasEvolution(XINCCallback):
             as_rgb(dissected.reconstruction),
             noted("reconstruction", len(dissected.reconstruction)),
             epoch=outputs.epoch,
-            psnr=dissected.psnr,
+            quality=dissected.quality,
             note=outputs.note,
         )
         picture = pixels_of(drawn)

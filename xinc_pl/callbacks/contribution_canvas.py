@@ -68,8 +68,8 @@ class ContributionCanvas(XINCCallback):
 
     @property
     def follows(self) -> bool:
-        """Where neurons are chosen by how they have changed."""
-        return self.order == "changed"
+        """Its pictures tell the unit of the first moment, and may show the neurons that have changed since the last."""
+        return True
 
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Mean magnitudes of all layers."""
@@ -86,7 +86,7 @@ class ContributionCanvas(XINCCallback):
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to find what has changed."""
-        return {"shares": self._shares} if self.follows else {}
+        return {"shares": self._shares} if self._shares else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where the interrupted run has stopped."""
@@ -107,7 +107,8 @@ class ContributionCanvas(XINCCallback):
     def _show(self, dissected: DissectedFrame, layer: str, chosen: Neurons | None, outputs: Outputs) -> None:
         index = dissected.frame.index
         sample = self._sample(dissected, layer, chosen)
-        drawn = self._drawn(sample, dissected, outputs)
+        began = outputs.first(layer, "mean_magnitude", index)
+        drawn = self._drawn(sample, dissected, outputs, began)
         picture: npt.NDArray[np.uint8] | Figure = drawn
         if self.beside is not None:
             other = dissected.under(self.beside)
@@ -132,21 +133,27 @@ class ContributionCanvas(XINCCallback):
         statistics = dissected.statistics(layer)
         return canvas_sample(dissected.canvas[layer], statistics, self.num_neurons, self.seed, chosen)
 
-    def _drawn(self, sample: CanvasSample, dissected: DissectedFrame, outputs: Outputs) -> "Figure":
+    def _drawn(
+        self,
+        sample: CanvasSample,
+        dissected: DissectedFrame,
+        outputs: Outputs,
+        began: tuple[int, float] | None = None,
+    ) -> "Figure":
         # Imported when it is needed: matplotlib takes a second, which --help should not.
         from xinc_pl.plots.contribution_canvas import draw_contribution_canvas
 
         target, reconstruction = dissected.frame.target, dissected.reconstruction
-        notes = [dissected.frame.name] if outputs.several_frames and dissected.frame.name else []
-        notes += [dissected.convention] if self.beside is not None else []
+        notes: list[str] = [dissected.convention] if self.beside is not None else []
         notes += [note] if (note := channels_note(len(reconstruction))) else []
         return draw_contribution_canvas(
             sample,
             None if target is None else as_rgb(target),
             as_rgb(reconstruction),
             epoch=outputs.epoch,
-            psnr=dissected.psnr,
+            quality=dissected.quality,
             note=" · ".join(notes),
+            began=began,
         )
 
 

@@ -1,6 +1,5 @@
 """Do contributions follow brightness, or edges?"""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,8 +16,11 @@ from xinc_pl.frames import Frame
 class ContributionVsIntensity(XINCCallback):
     """Compares each layer's total contribution with the frame's intensity and edges (Fig. 5).
 
-    Logs the picture ``xinc/contribution_vs_intensity/all_layers/comparison``, and the scalars below. A frame without
-    target is left out, with a line that says so; so is the correlation with something constant.
+    Smooth pictures, as totals and frames are, correlate by themselves: what a correlation has to beat is the same one
+    with the frame shifted to any other place: cyclically; and within the frame, the middle of the total against every
+    other part of the frame. p is the larger of both. Logs the picture
+    ``xinc/contribution_vs_intensity/all_layers/comparison``, and the scalars below. A frame without target is left out,
+    with a line that says so; so is the correlation with something constant.
 
     Args:
         **kwargs: When to dissect, what, and how, as for every ``XINCCallback``.
@@ -27,9 +29,13 @@ class ContributionVsIntensity(XINCCallback):
     meanings: ClassVar[Mapping[str, str]] = {
         "comparison": "total and intensity, each scaled to [0, 1], their difference, and the frame's edges",
         "intensity": "Pearson correlation over pixels of the layer's total with the frame's intensity",
-        "intensity_control": "the same with the frame turned by half a turn: one wrong place, not the spread of many",
+        "intensity_z": "how many standard deviations it lies from the mean of the same correlations with the frame "
+        "shifted to all other places",
+        "intensity_p": "share of all places of the frame, the right one counted, where the correlation is as strong, "
+        "whatever its sign: smooth pictures correlate by themselves. One test for each layer, as for edges",
         "edges": "Pearson correlation of the layer's total with the frame's Sobel edges",
-        "edges_control": "the same with the edges turned by half a turn",
+        "edges_z": "likewise",
+        "edges_p": "likewise",
     }
 
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
@@ -37,9 +43,14 @@ class ContributionVsIntensity(XINCCallback):
         self._features: dict[int, FrameFeatures | None] = {}
 
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """Each correlation of all layers, with its control."""
+        """Each correlation of all layers, and its p."""
         del layers
-        return {f"correlation with {name}": [f".*/{name}(_control)?"] for name in ("intensity", "edges")}
+        names = {"correlation with intensity": "intensity", "correlation with edges": "edges"}
+        return {
+            f"{start}{title}": [f".*/{name}{tag}"]
+            for title, name in names.items()
+            for start, tag in (("", ""), ("p of ", "_p"))
+        }
 
     def analyse(self, frames: Sequence[DissectedFrame], layers: Sequence[str], outputs: Outputs) -> None:
         """Compare all layers of every frame that has a target."""
@@ -70,17 +81,11 @@ class ContributionVsIntensity(XINCCallback):
             as_rgb(frame.target),
             noted("frame", len(frame.target)),
             epoch=outputs.epoch,
-            psnr=dissected.psnr,
+            quality=dissected.quality,
         )
         outputs.image("all_layers", "comparison", picture, frame.index)
         for result in results:
-            values = {
-                "intensity": result.intensity_correlation,
-                "intensity_control": result.intensity_control,
-                "edges": result.edge_correlation,
-                "edges_control": result.edge_control,
-            }
-            finite = {name: value for name, value in values.items() if math.isfinite(value)}
-            outputs.scalars(result.layer, finite, frame.index)
+            nulls = {"intensity": result.with_intensity, "edges": result.with_edges}
+            outputs.nulls(result.layer, nulls, frame.index)
         totals = {result.layer: result.total.astype("float32") for result in results}
         outputs.arrays("all_layers", "totals", totals, frame.index)

@@ -94,7 +94,7 @@ class Faithfulness(XINCCallback):
                 values = {"deletion": curve.deletion, "pruning": curve.pruning}
                 outputs.scalars(layer, {f"{curve.order}/{key}": value for key, value in values.items()})
         outputs.arrays(ALL_LAYERS, "faithfulness", _curve_arrays(curves))
-        picture = draw_faithfulness(self._agreements, curves, epoch=outputs.epoch, psnr=effect.psnr)
+        picture = draw_faithfulness(self._agreements, curves, epoch=outputs.epoch, quality=effect.quality)
         outputs.image(ALL_LAYERS, "faithfulness", picture)
 
     def state_dict(self) -> dict[str, Any]:

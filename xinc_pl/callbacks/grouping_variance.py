@@ -6,10 +6,19 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from xinc_pl.analysis.channels import as_rgb
 from xinc_pl.analysis.dissected import DissectedFrame
-from xinc_pl.analysis.grouping_variance import VarianceDistribution, variance_distribution
+from xinc_pl.analysis.grouping_variance import (
+    NUM_COMPARED,
+    NUM_SHIFTS,
+    VarianceDistribution,
+    explained,
+    variance_distribution,
+    variance_nulls,
+)
+from xinc_pl.analysis.nulls import shift_offsets
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName
 from xinc_pl.analysis.request import Request
 from xinc_pl.arguments import check_whole
@@ -23,9 +32,11 @@ class GroupingVariance(XINCCallback):
     """Shows how unevenly neurons contribute to objects, colours, textures and places (Fig. 4, 16).
 
     For every neuron: the variance, over a partition's clusters, of (actual - expected) / expected contribution, where
-    expected is the cluster's share of the area. Every partition stands beside clusters of the same sizes at shuffled
-    pixels. These are no null: maps are smooth, so that any contiguous clusters beat them, in an untrained network's
-    first block 170 times. Compare with epoch 0, and with other partitions. Logs the picture
+    expected is the cluster's share of the area. Contribution maps are smooth, so that the variance of any contiguous
+    clusters is large. What a partition has to beat is therefore its null: its own clusters, of the same areas and
+    shapes, shifted cyclically to wrong places; and, for a cyclic shift cuts what it moves over the border, shifted
+    within the frame: in the middle of the maps, the clusters of other parts of the frame. p is the larger of both. A
+    shifted grid is a grid: ``grid`` and ``comb`` have no null and test nothing. Logs the picture
     ``xinc/grouping_variance/all_layers/variances``, once the partitions themselves (``frame/partitions``), and the
     scalars below. A partition that the frame does not allow (``instances`` without masks) is left out, with a line that
     says so. Scalars that do not exist (a partition of one cluster has no variance) are left out.
@@ -34,20 +45,33 @@ class GroupingVariance(XINCCallback):
         partitions: Which of ``instances``, ``rgb``, ``gabor``, ``superpixels``, ``grid``, ``comb``. All by default.
         num_clusters: Of ``rgb``, ``gabor`` and ``superpixels``.
         grid: Rows and columns of ``grid`` and ``comb``.
+        num_shifts: How many shifts of each kind make the null. The smallest p is 1 / (1 + ``num_shifts``): for a
+            finished run give 199 or more.
+        num_compared: Of how many neurons of each layer, a seeded sample, the null is.
+        shuffled: Show clusters of the same areas at shuffled pixels too, as the paper does. They are no null: any
+            contiguous clusters beat them, in an untrained network's first block 170 times.
         **kwargs: When to dissect, what, and how, as for every ``XINCCallback``.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {
         "variances": "per layer and partition, the distribution over neurons of the variance of deltas: a neuron that "
-        "contributes everywhere alike has 0; pale: clusters of the same sizes at shuffled pixels, which are no null",
+        "contributes everywhere alike has 0; behind: the null, medians for the same clusters in wrong places",
         "partitions": "the clusters, over the frame (once)",
         "<partition>/median": "median over neurons of the variance of deltas",
         "<partition>/lower_quartile": "a quarter of the neurons lies below",
         "<partition>/upper_quartile": "a quarter of the neurons lies above",
-        "<partition>/control_median": "the median for clusters of the same sizes at shuffled pixels: no null, any "
-        "smooth map beats it",
-        "<partition>/ratio": "median over the control's median. More than 1 means little: any contiguous clusters "
-        "reach 170 in an untrained network's first block",
+        "<partition>/null_median": "the median of the null: for the same clusters shifted to wrong places, the median "
+        "over a sample of 128 neurons",
+        "<partition>/ratio": "the median of these 128 neurons over that of the null: 1 means that the places of the "
+        "clusters do not matter",
+        "<partition>/p": "share of shifts that reach it, itself counted; of cyclic shifts and of shifts within the "
+        "frame the larger one: at least 1/25 with 24 shifts. There is one for each layer and partition, and one of "
+        "twenty is below 0.05 by chance",
+        "<partition>/given_colour": "of the instances, the median that is left when their pixels change places with "
+        "others of like colour: what colour alone explains. No null, and no p",
+        "<partition>/given_place": "the same when they change places within 8 by 16 cells: what place alone explains",
+        "<partition>/shuffled_median": "the median for clusters of the same areas at shuffled pixels: no null, any "
+        "smooth map beats it (with `shuffled`)",
     }
 
     def __init__(
@@ -55,12 +79,17 @@ class GroupingVariance(XINCCallback):
         partitions: list[PartitionName] | None = None,
         num_clusters: int = 32,
         grid: tuple[int, int] = (4, 8),
+        num_shifts: int = NUM_SHIFTS,
+        num_compared: int = NUM_COMPARED,
+        shuffled: bool = False,
         **kwargs: Any,  # noqa: ANN401 - the command line looks them up
     ) -> None:
         super().__init__(**kwargs)
         check_whole("GroupingVariance", "num_clusters", num_clusters, 1)
         if not isinstance(grid, Sequence) or len(grid) != 2:
             raise ValueError(f"GroupingVariance: grid is {grid!r}; give rows and columns, such as (4, 8)")
+        check_whole("GroupingVariance", "num_shifts", num_shifts, 1)
+        check_whole("GroupingVariance", "num_compared", num_compared, 1)
         for side in grid:
             check_whole("GroupingVariance", "grid", side, 1)
         if partitions is not None and not partitions:
@@ -76,6 +105,7 @@ class GroupingVariance(XINCCallback):
             )
         except ValueError as error:
             raise ValueError(f"GroupingVariance: {error}") from None
+        self.num_shifts, self.num_compared, self.shuffled = num_shifts, num_compared, shuffled
         self._shown: set[int] = set()
 
     def take_up(self, frames: Sequence[Frame], board: Board) -> None:
@@ -96,15 +126,16 @@ class GroupingVariance(XINCCallback):
                     )
 
     def request(self) -> Request:
-        """All partitions, each with its areas at shuffled pixels."""
-        return Request(partitions=tuple(each for wanted in self.partitions for each in (wanted, wanted.control)))
+        """All partitions, and if asked for each one's areas at shuffled pixels."""
+        shuffled = tuple(each.control for each in self.partitions) if self.shuffled else ()
+        return Request(partitions=(*self.partitions, *shuffled))
 
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """For each layer, all partitions over the training, and over shuffled pixels."""
+        """For each layer, all partitions over the training, and beside their null."""
         return {
             f"partitions over training, {layer}: {what}": [f"{layer}/[a-z]+/{what}"]
             for layer in layers
-            for what in ("median", "ratio")
+            for what in ("median", "ratio", "p")
         }
 
     def analyse(self, frames: Sequence[DissectedFrame], layers: Sequence[str], outputs: Outputs) -> None:
@@ -114,14 +145,44 @@ class GroupingVariance(XINCCallback):
         for dissected in frames:
             partitions = dissected.available(self.partitions)
             self._show_partitions(dissected, partitions, outputs)
-            results = [
-                [variance_distribution(layer, dissected.statistics(layer), each) for each in partitions]
-                for layer in layers
-            ]
-            picture = draw_variances(results, epoch=outputs.epoch, psnr=dissected.psnr)
+            labels = {each: dissected.labels(each) for each in partitions}
+            results = [self._of_layer(dissected, layer, labels) for layer in layers]
+            picture = draw_variances(results, epoch=outputs.epoch, quality=dissected.quality)
             outputs.image("all_layers", "variances", picture, dissected.frame.index)
             for result in results:
                 self._log(result, dissected, outputs)
+            self._explain(dissected, layers, labels, outputs)
+
+    def _of_layer(
+        self, dissected: DissectedFrame, layer: str, labels: Mapping[Partition, Tensor]
+    ) -> Sequence[VarianceDistribution]:
+        nulls = variance_nulls(dissected.canvas[layer], labels, self.num_shifts, self.num_compared, self.seed)
+        statistics = dissected.statistics(layer)
+        return [variance_distribution(layer, statistics, each, nulls.get(each)) for each in labels]
+
+    def _explain(
+        self,
+        dissected: DissectedFrame,
+        layers: Sequence[str],
+        labels: Mapping[Partition, Tensor],
+        outputs: Outputs,
+    ) -> None:
+        """What colour and place alone explain of the variance of instances, where the frame has masks and colours."""
+        found = {each.name: each for each in labels}
+        if not {"instances", "rgb"} <= set(found):
+            return
+        for layer in layers:
+            left = explained(
+                dissected.canvas[layer],
+                labels[found["instances"]],
+                labels[found["rgb"]],
+                self.convention != "released",
+                self.num_compared,
+                self.seed,
+            )
+            values = {"instances/given_colour": left.colour, "instances/given_place": left.place}
+            finite = {name: value for name, value in values.items() if math.isfinite(value)}
+            outputs.scalars(layer, finite, dissected.frame.index)
 
     def _log(self, results: Sequence[VarianceDistribution], dissected: DissectedFrame, outputs: Outputs) -> None:
         index = dissected.frame.index
@@ -131,13 +192,20 @@ class GroupingVariance(XINCCallback):
                 "median": result.median,
                 "lower_quartile": result.quartiles[0],
                 "upper_quartile": result.quartiles[1],
-                "control_median": result.control_median,
-                "ratio": result.median / result.control_median if result.control_median else math.nan,
             }
             name = result.partition.name
+            arrays[name] = result.variances
+            if result.null is not None:
+                values |= {"null_median": result.null.median, "ratio": result.null.ratio, "p": result.null.p}
+                arrays |= {f"{name}_sampled_median": np.array(result.null.actual), f"{name}_null": result.null.draws}
+                if result.null.also is not None:
+                    within = result.null.also
+                    arrays |= {f"{name}_middle": np.array(within.actual), f"{name}_within": within.draws}
+            if result.shuffled is not None:
+                values["shuffled_median"] = float(np.median(result.shuffled)) if len(result.shuffled) else math.nan
+                arrays[f"random_{name}"] = result.shuffled
             finite = {f"{name}/{key}": value for key, value in values.items() if math.isfinite(value)}
             outputs.scalars(result.layer, finite, index)
-            arrays |= {name: result.variances, f"random_{name}": result.control}
         if results:
             outputs.arrays(results[0].layer, "variances", arrays, index)
 
@@ -151,6 +219,7 @@ class GroupingVariance(XINCCallback):
         self._shown.add(frame.index)
         target = dissected.reconstruction if frame.target is None else frame.target
         labels = {each.key: dissected.labels(each).numpy() for each in partitions}
-        labels |= {each.control.key: dissected.labels(each.control).numpy() for each in partitions}
-        picture = draw_partitions(labels, as_rgb(target))
+        offset = next(iter(shift_offsets(frame.size, self.num_shifts, self.seed).tolist()), [0, 0])
+        shifted = {each.key: np.roll(labels[each.key], offset, (-2, -1)) for each in partitions if not each.is_regular}
+        picture = draw_partitions(labels, shifted, as_rgb(target))
         outputs.image("frame", "partitions", picture, frame.index)

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from xinc_pl.analysis.channels import as_rgb, noted
 from xinc_pl.analysis.dissected import DissectedFrame
-from xinc_pl.analysis.motion import compare_with_motion, flow_between
+from xinc_pl.analysis.motion import compare_with_motion, difference_between, flow_between, residual_motion
 from xinc_pl.arguments import check_number
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.outputs import Outputs
@@ -25,8 +25,10 @@ class MotionContributions(XINCCallback):
     """Shows how contributions change from one frame to the next, beside what moves (Fig. 9).
 
     Logs, for every pair of frames, the picture ``xinc/motion_contributions/all_layers/motion`` and the scalars below.
-    The flow is the data's own, else TV-L1 on the frames. With one frame only, a line says that there is no motion, and
-    nothing else happens.
+    Motion is what is left of the flow when the scene's median displacement is taken off. The flow is the data's own,
+    else TV-L1 on the frames. What a number has to beat is the same one with the motion shifted to any other place,
+    cyclically and, for correlations, within the frame too. Each pair stands on its own, for pairs may disagree. With
+    one frame only, a line says that there is no motion, and nothing else happens.
 
     Args:
         min_motion: From how many pixels per frame on, against the scene's median motion, a pixel counts as moving.
@@ -37,11 +39,24 @@ class MotionContributions(XINCCallback):
 
     meanings: ClassVar[Mapping[str, str]] = {
         "motion": "per layer, the sum over neurons of how much their contributions change, over its mean",
-        "correlation": "Spearman's rank correlation over pixels of the layer's change with the flow's magnitude",
-        "correlation_control": "the same with the flow of another pair (of the only pair: mirrored), where the same "
-        "things may move in the same places",
+        "correlation": "Spearman's rank correlation over pixels of the layer's change with the length of the motion",
+        "correlation_given_difference": "the same when the difference between the two frames is partialled out: does "
+        "the change follow motion beyond what differs?",
+        "correlation_other_pair": "the correlation with the motion of another pair of frames, in which the same things "
+        "may move in the same places",
         "moving_over_still": "mean change of pixels that move against the scene over that of the others",
-        "moving_over_still_control": "the same with the flow of another pair",
+        "moving_over_still_other_pair": "the same with the motion of another pair",
+        **{
+            f"{name}{end}": words
+            for name in ("correlation", "correlation_given_difference", "moving_over_still")
+            for end, words in (
+                (
+                    "_z",
+                    "how many standard deviations it lies from the mean of the same with the motion elsewhere",
+                ),
+                ("_p", "share of all places of the frame where the motion would give as much, the right one counted"),
+            )
+        },
     }
 
     def __init__(self, min_motion: float = 0.5, frames: list[Any] | None = None, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
@@ -75,9 +90,11 @@ class MotionContributions(XINCCallback):
         return self.choose_frames(later, None) if later else recorded[:1]
 
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """Both numbers of all layers, with their controls."""
+        """All numbers of all layers, with those of another pair, and their p."""
         del layers
-        return {name.replace("_", " "): [f".*/{name}(_control)?"] for name in ("correlation", "moving_over_still")}
+        names = ("correlation", "correlation_given_difference", "moving_over_still")
+        charts = {name.replace("_", " "): [f".*/{name}(_other_pair)?"] for name in names}
+        return charts | {f"p of {name.replace('_', ' ')}": [f".*/{name}_p"] for name in names}
 
     def analyse(self, frames: Sequence[DissectedFrame], layers: Sequence[str], outputs: Outputs) -> None:
         """Draw all layers of every pair."""
@@ -92,8 +109,8 @@ class MotionContributions(XINCCallback):
         for number, (pair, flow) in enumerate(zip(pairs, flows, strict=True)):
             if flow is not None:
                 others = [each for place, each in enumerate(flows) if each is not None and place != number]
-                control = others[number % len(others)] if others else flow[:, :, ::-1]
-                self._compare(pair, flow, control, layers, outputs)
+                other = others[number % len(others)] if others else None
+                self._compare(pair, flow, other, layers, outputs)
 
     def _pairs(self, frames: Sequence[DissectedFrame]) -> list[Pair]:
         return [
@@ -110,34 +127,41 @@ class MotionContributions(XINCCallback):
             self._flows[key] = flow_between(before, now)
         return self._flows[key]
 
-    def _compare(self, pair: Pair, flow: Flow, control: Flow, layers: Sequence[str], outputs: Outputs) -> None:
+    def _compare(self, pair: Pair, flow: Flow, other: Flow | None, layers: Sequence[str], outputs: Outputs) -> None:
         from xinc_pl.plots.motion import draw_motion
 
         before, now = pair
         results = []
+        difference = difference_between(before.frame, now.frame)
         for layer in layers:
             (change,) = stream_change([before.canvas[layer], now.canvas[layer]])
-            results.append(compare_with_motion(layer, change, flow, control, self.min_motion))
+            results.append(compare_with_motion(layer, change, flow, difference, other, self.min_motion))
         target = now.frame.target
         picture = draw_motion(
             results,
             None if target is None else as_rgb(target),
-            np.linalg.norm(flow, axis=0),
+            residual_motion(flow),
             (before.frame.index, now.frame.index),
             noted(f"frame {now.frame.index}", 3 if target is None else len(target)),
             epoch=outputs.epoch,
-            psnr=now.psnr,
+            quality=now.quality,
         )
         index = now.frame.index
         outputs.image("all_layers", "motion", picture, index)
         for result in results:
-            values = {
-                "correlation": result.correlation,
-                "correlation_control": result.correlation_control,
-                "moving_over_still": result.moving_over_still,
-                "moving_over_still_control": result.moving_over_still_control,
+            outputs.nulls(
+                result.layer,
+                {
+                    "correlation": result.correlation,
+                    "correlation_given_difference": result.given_difference,
+                    "moving_over_still": result.moving_over_still,
+                },
+                index,
+            )
+            others = {
+                "correlation_other_pair": result.other_pair,
+                "moving_over_still_other_pair": result.moving_over_still_other_pair,
             }
-            finite = {name: value for name, value in values.items() if math.isfinite(value)}
-            outputs.scalars(result.layer, finite, index)
+            outputs.scalars(result.layer, {name: each for name, each in others.items() if math.isfinite(each)}, index)
         changes = {result.layer: result.change.astype(np.float32) for result in results}
         outputs.arrays("all_layers", "motion", {"flow": flow.astype(np.float32), **changes}, index)

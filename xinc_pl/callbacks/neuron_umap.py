@@ -222,7 +222,7 @@ class NeuronUMAP(XINCCallback):
             layer=layer,
             facts=facts,
             epoch=outputs.epoch,
-            psnr=dissected.psnr,
+            quality=dissected.quality,
         )
         outputs.image(layer, "layout", picture)
         arrays = {

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from xinc_pl.analysis import object_contributions as analysis
 from xinc_pl.analysis.canvas_sample import sample_neurons
 from xinc_pl.analysis.dissected import DissectedFrame
-from xinc_pl.arguments import check_whole
+from xinc_pl.arguments import check_number, check_whole
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.outputs import Outputs
 
@@ -28,6 +28,8 @@ class ObjectContributions(XINCCallback):
 
     Args:
         num_neurons: How many neurons of each layer to show.
+        min_area: Share of the image that an object has to cover to be looked at. Smaller ones are left out and counted;
+            one that is too small in some frames is absent there.
         **kwargs: When to dissect, what, and how, as for every ``XINCCallback``.
     """
 
@@ -37,15 +39,21 @@ class ObjectContributions(XINCCallback):
         "the object is not in the frame",
         "concentration": "mean distance between objects of different categories over that within one: above 1, objects "
         "of a category are treated alike",
-        "concentration_control": "the same, when categories are dealt out at random",
-        "concentration_p": "share of 200 such deals that reach the concentration; with few objects there are few "
-        "different deals",
+        "concentration_null": "the median of the same when categories are dealt out among the objects at random",
+        "concentration_p": "share of 199 such deals that reach the concentration, the real one counted; one test for "
+        "each layer",
+        "concentration_p_floor": "the smallest p that these objects allow: with few of them there are few different "
+        "deals, and where it is above 0.05 nothing can be shown",
     }
 
-    def __init__(self, num_neurons: int = 12, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
+    def __init__(self, num_neurons: int = 12, min_area: float = analysis.MIN_AREA, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
         super().__init__(**kwargs)
         check_whole("ObjectContributions", "num_neurons", num_neurons, 1, _NUM_COMPARED)
+        check_number("ObjectContributions", "min_area", min_area, "give a share of the image, such as 0.002")
+        if not 0 <= min_area < 1:
+            raise ValueError(f"ObjectContributions: min_area is {min_area}; give a share of the image, such as 0.002")
         self.num_neurons = num_neurons
+        self.min_area = min_area
         self._has_told = False
 
     def choose_frames(self, indices: Sequence[int] | None, num_frames: int | None) -> Sequence[int]:
@@ -61,42 +69,61 @@ class ObjectContributions(XINCCallback):
         return [recorded[place] for place in places]
 
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """Concentration of all layers, with its control."""
+        """Concentration of all layers, with its null, and its p."""
         del layers
-        return {"concentration": [".*/concentration(_control)?"]}
+        return {"concentration": [".*/concentration(_null)?"], "p of concentration": [".*/concentration_p"]}
 
     def analyse(self, frames: Sequence[DissectedFrame], layers: Sequence[str], outputs: Outputs) -> None:
         """Draw all layers over all frames."""
         from xinc_pl.plots.object_contributions import draw_object_contributions
 
-        objects = analysis.objects_of([dissected.frame for dissected in frames])
+        objects, num_small = self._objects(frames)
         if not objects:
-            if not self._has_told:
-                rank_zero_info(f"{type(self).__name__} is left out: the frames have no instance masks")
-                self._has_told = True
+            self._tell(num_small)
             return
-        results = [self._of_layer(frames, layer) for layer in layers]
+        results = [self._of_layer(frames, layer, objects) for layer in layers]
+        found = [analysis.concentration(result, self.seed) for result in results]
         shapes = [frames[0].canvas[layer].neuron_shape for layer in layers]
         shown = [_first(result, self.num_neurons) for result in results]
         indices = [dissected.frame.index for dissected in frames]
-        picture = draw_object_contributions(shown, shapes, indices, epoch=outputs.epoch, psnr=frames[0].psnr)
+        picture = draw_object_contributions(
+            shown, shapes, indices, found, num_small, epoch=outputs.epoch, quality=frames[0].quality
+        )
         outputs.image("all_layers", "objects", picture)
-        for result in results:
-            found = analysis.concentration(result, self.seed)
-            if found is not None:
-                values = {"": found.ratio, "_control": found.control, "_p": found.p}
+        for result, each in zip(results, found, strict=True):
+            if each is not None:
+                null = each.null
+                values = {"": null.actual, "_null": null.median, "_p": null.p, "_p_floor": each.floor}
                 outputs.scalars(result.layer, {f"concentration{end}": value for end, value in values.items()})
             outputs.arrays(result.layer, "objects", {"neurons": result.neurons, "shares": result.shares})
 
-    def _of_layer(self, frames: Sequence[DissectedFrame], layer: str) -> analysis.ObjectContributions:
-        objects = analysis.objects_of([dissected.frame for dissected in frames])
+    def _objects(self, frames: Sequence[DissectedFrame]) -> tuple[tuple[analysis.ObjectName, ...], int]:
+        """Those that are large enough, and how many are not."""
+        shown = [dissected.frame for dissected in frames]
+        objects = analysis.objects_of(shown, self.min_area)
+        return objects, len(analysis.objects_of(shown)) - len(objects)
+
+    def _tell(self, num_small: int) -> None:
+        """Say once why nothing is shown."""
+        if not self._has_told:
+            why = "the frames have no instance masks"
+            if num_small:
+                why = f"all {num_small} objects cover less than {self.min_area:g} of the image; set min_area to less"
+            rank_zero_info(f"{type(self).__name__} is left out: {why}")
+            self._has_told = True
+
+    def _of_layer(
+        self, frames: Sequence[DissectedFrame], layer: str, objects: tuple[analysis.ObjectName, ...]
+    ) -> analysis.ObjectContributions:
         number = frames[0].canvas[layer].num_neurons
         shown = sample_neurons(number, self.num_neurons, self.seed)
         compared = sample_neurons(number, _NUM_COMPARED, self.seed)
         # Those that are shown come first.
         neurons = torch.from_numpy(np.concatenate([shown, np.setdiff1d(compared, shown)]))
         means = [
-            analysis.mean_contributions(dissected.canvas[layer].magnitudes(neurons), dissected.frame, objects)
+            analysis.mean_contributions(
+                dissected.canvas[layer].magnitudes(neurons), dissected.frame, objects, self.min_area
+            )
             for dissected in frames
         ]
         return analysis.object_contributions(layer, neurons.numpy(), objects, means)

@@ -1,6 +1,7 @@
 """Where results go: pictures and numbers to every logger that takes them, all of it to files."""
 
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from PIL import Image
 
+from xinc_pl.analysis.nulls import Null
 from xinc_pl.callbacks.aside import write_aside
 from xinc_pl.callbacks.board import Board
 from xinc_pl.callbacks.history import Quantity
@@ -153,6 +155,25 @@ class Outputs:
         history = self.board.history
         for quantity, value in values.items():
             history.add(Quantity(self.name, layer, quantity, -1 if frame is None else frame), self.epoch, float(value))
+
+    def nulls(self, layer: str, nulls: Mapping[str, Null], frame: int | None = None) -> None:
+        """Log numbers that have a null: each by its quantity, with its ``_z`` and ``_p``; not what does not exist."""
+        values = {
+            f"{quantity}{end}": value
+            for quantity, null in nulls.items()
+            for end, value in (("", null.actual), ("_z", null.z), ("_p", null.p))
+        }
+        self.scalars(layer, {quantity: value for quantity, value in values.items() if math.isfinite(value)}, frame)
+
+    def curve(self, layer: str, quantity: str, frame: int | None = None) -> Mapping[int, float]:
+        """All numbers of a kind that this callback has logged in the run, by epoch."""
+        of_frame = -1 if frame is None else frame
+        return self.board.history.curve(Quantity(self.name, layer, quantity, of_frame))
+
+    def first(self, layer: str, quantity: str, frame: int | None = None) -> tuple[int, float] | None:
+        """Epoch and value of the first number of its kind in the run, before this moment; None if there is none."""
+        earlier = [point for point in self.curve(layer, quantity, frame).items() if point[0] < self.epoch]
+        return earlier[0] if earlier else None
 
     def arrays(self, layer: str, quantity: str, arrays: Mapping[str, npt.ArrayLike], frame: int | None = None) -> None:
         """Write arrays by name to an ``.npz`` file.

@@ -59,9 +59,9 @@ class RepresentationSpread(XINCCallback):
         for dissected in frames:
             index = dissected.frame.index
             spreads = [spread_of(layer, dissected.statistics(layer), self.mass) for layer in layers]
-            picture = draw_spread(spreads, epoch=outputs.epoch, psnr=dissected.psnr)
+            picture = draw_spread(spreads, epoch=outputs.epoch, quality=dissected.quality)
             outputs.image("all_layers", "spread", picture, index)
-            picture = draw_neurons_per_pixel(spreads, epoch=outputs.epoch, psnr=dissected.psnr)
+            picture = draw_neurons_per_pixel(spreads, epoch=outputs.epoch, quality=dissected.quality)
             outputs.image("all_layers", "neurons_per_pixel", picture, index)
             for spread in spreads:
                 self._log(spread, index, outputs)

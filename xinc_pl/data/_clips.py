@@ -44,7 +44,8 @@ def read_video_file(file: Path, wanted: slice) -> Iterator[Picture]:
         wanted: Which frames, by number.
 
     Raises:
-        ValueError: PyAV is not installed, or the file cannot be read.
+        ValueError: PyAV is not installed, or the file cannot be read, is damaged, or ends before the frames that are
+            wanted and before the time that it says it lasts.
     """
     try:
         import av
@@ -71,13 +72,64 @@ def read_video_file(file: Path, wanted: slice) -> Iterator[Picture]:
                 )
             stop = None if wanted.stop is None else wanted.stop - start
             every = _chained(first, frames)
+            number = start - 1
             for number, frame in zip(_numbers(wanted), islice(every, 0, stop, wanted.step), strict=False):
                 name = f"{file}, frame {number}"
+                if frame.is_corrupt:
+                    raise ValueError(f"{name} is damaged, and only a part of it can be decoded; {_REMEDY}")
                 turn = _turn_of(frame, file if number == start else None)
                 pixels = np.ascontiguousarray(_turned(_rgb_pixels(frame, name), turn))
                 yield Picture(name, rgb_from_pixels(pixels, name), _pixel_aspect(stream, turn))
+            if wanted.stop is None or number + (wanted.step or 1) < wanted.stop:
+                _check_end(file)
     except av.FFmpegError as error:
-        raise ValueError(f"{file} cannot be read as a video: {error}") from error
+        raise ValueError(
+            f"{file} cannot be read as a video: {error.strerror or error}; it is none, or damaged or cut off"
+        ) from error
+
+
+def _check_end(file: Path) -> None:
+    """Insist that a file that has come to its end is whole. Reads its packets, without decoding them.
+
+    Raises:
+        ValueError: A packet is not whole, or they end before the time that the file says it lasts.
+    """
+    import av
+
+    with av.open(str(file)) as container:
+        rate = container.streams.video[0].average_rate
+        begin, end, damaged = None, 0.0, False
+        for packet in container.demux():
+            if packet.size == 0 or packet.pts is None:
+                continue
+            time = float(packet.pts * packet.time_base)
+            begin = time if begin is None else min(begin, time)
+            end = max(end, time + float((packet.duration or 0) * packet.time_base))
+            damaged = damaged or packet.is_corrupt
+        if begin is None:
+            return
+        lasts = 0.0 if container.duration is None else container.duration / av.time_base
+        missing = lasts - (end - begin)
+        allowed = max(_SLACK_FRAMES / float(rate) if rate else 0.0, _SLACK * lasts)
+        if damaged or missing > allowed:
+            raise ValueError(
+                f"{file} is damaged or cut off: it says that it lasts {lasts:.2f} s, and what can be read ends after "
+                f"{end - begin:.2f} s; {_REMEDY}"
+            )
+
+
+_REMEDY = "get the whole file, or take other frames (first_frame, num_frames)"
+_SLACK_FRAMES, _SLACK = 1.5, 0.02
+"""How much shorter than it says a file may be: frames, and a share of the whole."""
+
+
+def count_frames(file: Path) -> int:
+    """How many frames a video file has. They are decoded: what a file says of itself is not always so.
+
+    Raises:
+        ValueError: PyAV is not installed, or the file cannot be read.
+    """
+    return sum(1 for _ in read_video_file(file, slice(None)))
 
 
 def _numbers(wanted: slice) -> Iterator[int]:

@@ -1,12 +1,12 @@
 """Clips from folders of images, from animated images and from video files, frame by frame."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import PIL.ImageSequence
 
-from xinc_pl.data._clips import Picture, read_video_file
+from xinc_pl.data._clips import Picture, count_frames, read_video_file
 from xinc_pl.data._pillow import image_suffixes, num_pictures, opened, pixels_of
 from xinc_pl.data.reading import guarded, read_image, rgb_from_pixels
 
@@ -54,16 +54,38 @@ def natural_order(files: Iterable[Path]) -> list[Path]:
     return sorted(files, key=key)
 
 
-def _read_folder(folder: Path, wanted: slice) -> Iterator[Picture]:
-    files = natural_order(file for file in folder.iterdir() if _is_image(file))
+def frame_names(path: Path) -> list[str]:
+    """Names of all frames of a clip, without suffix: those of a folder's images, or else the frames' numbers.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    if path.is_dir():
+        return [file.stem for file in _images_in(path)]
+    if path.suffix.lower() in image_suffixes():
+        return [str(number) for number in range(guarded(path, lambda: _count(path)))]
+    return [str(number) for number in range(count_frames(path))]
+
+
+def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """A folder's files of some kinds, without hidden ones, in the order of the numbers in their names."""
+    return natural_order(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
+    )
+
+
+def _images_in(folder: Path) -> list[Path]:
+    files = files_in(folder, image_suffixes())
     if not files:
         raise ValueError(f"{folder} has no images ({', '.join(image_suffixes()[:10])} and others)")
-    for file in files[wanted]:
+    return files
+
+
+def _read_folder(folder: Path, wanted: slice) -> Iterator[Picture]:
+    for file in _images_in(folder)[wanted]:
         yield Picture(str(file), read_image(file))
-
-
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in image_suffixes() and not file.name.startswith(".") and file.is_file()
 
 
 def _read_animation(file: Path, wanted: slice) -> Iterator[Picture]:

@@ -55,6 +55,31 @@ class Fitting:
             rank_zero_info(f"{name}: {told}")
         return fit_to_size(image, size, self.fit, pixel_aspect)
 
+    def apply_to_labels(self, labels: Tensor, pixel_aspect: float = 1.0) -> Tensor:
+        """Bring labels (..., h, w) of an image's pixels to where ``apply`` brings the image: (..., H, W).
+
+        Each pixel takes the label at its middle; where the image is padded, labels are 0.
+        """
+        height, width = labels.shape[-2:]
+        if self.size is not None:
+            return labels_to_size(labels, self.size, self.fit, pixel_aspect)
+        size = native_size(height, width, self.multiple_of, pixel_aspect)
+        labels = cropped_to_native(labels, size) if pixel_aspect == 1 else labels
+        return labels_to_size(labels, size, self.fit, pixel_aspect)
+
+    def scale(self, height: int, width: int, pixel_aspect: float = 1.0) -> tuple[float, float]:
+        """By how much images of a size are enlarged, (vertically, horizontally): below 1 where they shrink."""
+        size = self.size
+        if size is None:
+            size = native_size(height, width, self.multiple_of, pixel_aspect)
+            if pixel_aspect == 1 and height >= size[0] and width >= size[1]:
+                return 1.0, 1.0
+        if self.fit == "crop":
+            crop = _crop(height, width, size, pixel_aspect)
+            return size[0] / crop[0], size[1] / crop[1]
+        inner = size if self.fit == "stretch" else _inner(height, width, size, pixel_aspect)
+        return inner[0] / height, inner[1] / width
+
 
 def fit_to_size(images: Tensor, size: Size, fit: Fit = "crop", pixel_aspect: float = 1.0) -> Tensor:
     """Bring images (..., C, h, w) to a size: (..., C, H, W).
@@ -78,6 +103,25 @@ def fit_to_size(images: Tensor, size: Size, fit: Fit = "crop", pixel_aspect: flo
     top, left = (size[0] - inner_height) // 2, (size[1] - inner_width) // 2
     padded = images.new_zeros(*images.shape[:-2], *size)
     padded[..., top : top + inner_height, left : left + inner_width] = _resized(images, (inner_height, inner_width))
+    return padded
+
+
+def labels_to_size(labels: Tensor, size: Size, fit: Fit = "crop", pixel_aspect: float = 1.0) -> Tensor:
+    """Bring labels (..., h, w) of images' pixels to a size as ``fit_to_size`` does the images: (..., H, W).
+
+    Each pixel takes the label at its middle. Where images are padded, labels are 0.
+    """
+    height, width = labels.shape[-2:]
+    if fit == "crop":
+        crop_height, crop_width = _crop(height, width, size, pixel_aspect)
+        top, left = (height - crop_height) // 2, (width - crop_width) // 2
+        return _nearest(labels[..., top : top + crop_height, left : left + crop_width], size)
+    if fit == "stretch":
+        return _nearest(labels, size)
+    inner_height, inner_width = _inner(height, width, size, pixel_aspect)
+    top, left = (size[0] - inner_height) // 2, (size[1] - inner_width) // 2
+    padded = labels.new_zeros(*labels.shape[:-2], *size)
+    padded[..., top : top + inner_height, left : left + inner_width] = _nearest(labels, (inner_height, inner_width))
     return padded
 
 
@@ -144,6 +188,15 @@ def _inner(height: int, width: int, size: Size, pixel_aspect: float) -> Size:
         min(size[0], max(round(height * scale), 1)),
         min(size[1], max(round(width * pixel_aspect * scale), 1)),
     )
+
+
+def _nearest(labels: Tensor, size: Size) -> Tensor:
+    """Of each pixel, the label that its middle falls on. In whole numbers: there is nothing to round."""
+    rows, columns = (
+        (2 * torch.arange(after) + 1) * before // (2 * after)
+        for before, after in zip(labels.shape[-2:], size, strict=True)
+    )
+    return labels[..., rows[:, None], columns]
 
 
 def _resized(images: Tensor, size: Size) -> Tensor:

@@ -10,11 +10,13 @@ from xinc_pl.plots.faithfulness import draw_faithfulness as faithfulness
 from xinc_pl.plots.figures import pixels_of, vectors_of
 from xinc_pl.plots.film import draw_film_picture as film_picture
 from xinc_pl.plots.grouping_variance import draw_variances as grouping_variance
+from xinc_pl.plots.map_spectrum import draw_map_spectrum as map_spectrum
 from xinc_pl.plots.motion import draw_motion as motion
 from xinc_pl.plots.neuron_layout import draw_aligned as aligned_layouts
 from xinc_pl.plots.neuron_layout import draw_layout as neuron_layout
 from xinc_pl.plots.object_contributions import draw_object_contributions as object_contributions
 from xinc_pl.plots.partitions import draw_partitions as partitions
+from xinc_pl.plots.place_or_content import draw_place_or_content as place_or_content
 from xinc_pl.plots.representation_spread import draw_neurons_per_pixel as neurons_per_pixel
 from xinc_pl.plots.representation_spread import draw_spread as representation_spread
 
@@ -27,6 +29,7 @@ __all__ = [
     "film_picture",
     "grouping_variance",
     "joint_layouts",
+    "map_spectrum",
     "matched_neurons",
     "motion",
     "neuron_layout",
@@ -34,6 +37,7 @@ __all__ = [
     "object_contributions",
     "partitions",
     "pixels_of",
+    "place_or_content",
     "representation_spread",
     "run_variances",
     "vectors_of",

@@ -44,7 +44,9 @@ def epoch_axis(axes: Axes, first: int, last: int, room: float) -> None:
     axes.minorticks_off()
 
 
-def boxes(axes: Axes, positions: Sequence[float], groups: Sequence[Floats], colours: Sequence[Any]) -> None:
+def boxes(
+    axes: Axes, positions: Sequence[float], groups: Sequence[Floats], colours: Sequence[Any], half: float = 0.4
+) -> None:
     """Draw box plots: quartiles, median, and whiskers at the 5th and 95th percentile. An empty group is a gap.
 
     Args:
@@ -52,8 +54,8 @@ def boxes(axes: Axes, positions: Sequence[float], groups: Sequence[Floats], colo
         positions: Along x.
         groups: The values of each, in the units of the y axis.
         colours: Of each.
+        half: Half of a box's width.
     """
-    half = 0.4
     outlines, fills, medians, whiskers = [], [], [], []
     for x, values, colour in zip(positions, groups, colours, strict=True):
         if not len(values):

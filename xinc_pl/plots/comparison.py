@@ -9,10 +9,12 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from xinc_pl.analysis.comparison import LayerComparison
 from xinc_pl.analysis.grouping_variance import VarianceDistribution
 from xinc_pl.analysis.joint_layout import JointLayout
+from xinc_pl.analysis.nulls import Null
 from xinc_pl.plots.figures import FONT_SIZE, HEADING_SIZE
 from xinc_pl.plots.grouping_variance import LIMITS
 from xinc_pl.plots.palette import CATEGORY_COLOURS
@@ -75,7 +77,7 @@ def draw_run_variances(layers: Sequence[LayerComparison], runs: Sequence[str], t
         A figure of (height, 1280, 3).
     """
     row = 300
-    note = "boxes: 25 to 75 % of neurons, whiskers 5 to 95 %; pale: the same areas, pixels shuffled (no null)"
+    note = "boxes: 25 to 75 % of neurons, whiskers 5 to 95 %; pale: the null, medians for the same clusters shifted"
     page = _Page(title, runs, row * len(layers) + 10, note)
     for index, layer in enumerate(layers):
         axes = page.axes(110, index * row + 34, _WIDTH - 130, row - 84)
@@ -88,21 +90,31 @@ def _draw_boxes(axes: Axes, partitions: Sequence[Sequence[VarianceDistribution]]
     step = 0.84 / num_runs
     for run in range(num_runs):
         left = -0.42 + step * run
-        own = [(place + left + 0.33 * step, each[run].variances) for place, each in enumerate(partitions)]
-        chance = [(place + left + 0.76 * step, each[run].control) for place, each in enumerate(partitions)]
-        _draw_run(axes, own, 0.5 * step, run_colour(run), is_control=False)
-        _draw_run(axes, chance, 0.28 * step, run_colour(run), is_control=True)
+        own = [(place + left + 0.5 * step, each[run].variances) for place, each in enumerate(partitions)]
+        for place, each in enumerate(partitions):
+            _draw_null(axes, place + left + 0.5 * step, 0.9 * step, each[run].null, run_colour(run))
+        _draw_run(axes, own, 0.5 * step, run_colour(run))
     axes.set_yscale("log")
     axes.set_ylim(LIMITS)
-    axes.set_yticks([0.001, 0.01, 0.1, 1, 10], ["0.001", "0.01", "0.1", "1", "10"])
+    ticks = [0.0001, 0.001, 0.01, 0.1, 1.0]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlim(-0.5, len(partitions) - 0.5)
     axes.set_xticks(range(len(partitions)), [each[0].partition.key for each in partitions])
-    axes.set_ylabel("std of deltas", fontsize=FONT_SIZE)
+    axes.set_ylabel("variance of deltas", fontsize=FONT_SIZE)
     axes.tick_params(labelsize=FONT_SIZE, length=0)
     axes.grid(axis="y", alpha=0.3)
     for place in range(1, len(partitions)):
         axes.axvline(place - 0.5, color="#d0d0d0", linewidth=1)
+
+
+def _draw_null(axes: Axes, place: float, width: float, null: Null | None, colour: str) -> None:
+    """Where nine tenths of the medians lie when the clusters are shifted."""
+    if null is None or not null.exists:
+        return
+    low, high = np.clip(null.band, *LIMITS)
+    corner = (place - width / 2, low / 1.05)  # a band that is thin has to be seen
+    axes.add_patch(Rectangle(corner, width, high * 1.05 - low / 1.05, color=_paler(colour), zorder=0))
 
 
 def _draw_run(
@@ -110,12 +122,11 @@ def _draw_run(
     boxes: Sequence[tuple[float, npt.NDArray[np.float64]]],
     width: float,
     colour: str,
-    is_control: bool,
 ) -> None:
     """Draw one run's boxes at their places; none where no neuron has a value."""
     names = ("whislo", "q1", "med", "q3", "whishi")
     found = [
-        (place, np.quantile(np.clip(np.sqrt(variances), *LIMITS), (0.05, 0.25, 0.5, 0.75, 0.95)))
+        (place, np.quantile(np.clip(variances, *LIMITS), (0.05, 0.25, 0.5, 0.75, 0.95)))
         for place, variances in boxes
         if len(variances)
     ]
@@ -127,8 +138,8 @@ def _draw_run(
         showcaps=False,
         manage_ticks=False,
         patch_artist=True,
-        boxprops={"facecolor": _paler(colour) if is_control else colour, "edgecolor": colour, "linewidth": 1},
-        medianprops={"color": colour if is_control else "black", "linewidth": 2},
+        boxprops={"facecolor": colour, "edgecolor": colour, "linewidth": 1},
+        medianprops={"color": "black", "linewidth": 2},
         whiskerprops={"color": colour, "linewidth": 1.2},
     )
 

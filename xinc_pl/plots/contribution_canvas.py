@@ -43,8 +43,9 @@ def draw_contribution_canvas(
     reconstruction: Picture,
     *,
     epoch: int,
-    psnr: float | None,
+    quality: str,
     note: str = "",
+    began: tuple[int, float] | None = None,
 ) -> Figure:
     """Draw target, reconstruction and total beside the mosaic of the sampled maps.
 
@@ -53,8 +54,10 @@ def draw_contribution_canvas(
         target: (H, W, 3) in [0, 1], if known.
         reconstruction: (H, W, 3) in [0, 1].
         epoch: For the title.
-        psnr: Of the reconstruction, in dB, for the title.
-        note: For the title: the frame's name, or the convention.
+        quality: Whose reconstruction this is, and how good, for the title.
+        note: For the title, such as the convention.
+        began: Epoch and unit of the run's first picture of this layer, if that was another moment: colours follow the
+            unit, so that its change has to be told.
 
     Returns:
         A figure of (height, 1280, 3), whose height follows the frame's shape.
@@ -67,21 +70,30 @@ def draw_contribution_canvas(
     tile_height = min(tile_width * aspect, (_MAX_HEIGHT - _HEADING - MARGIN) / rows - TITLE_HEIGHT)
     body = max(rows * (tile_height + TITLE_HEIGHT), 420)
     sheet = Sheet(_WIDTH, round(_HEADING + body + MARGIN))
-    _draw_heading(sheet, sample, epoch, psnr, note)
+    _draw_heading(sheet, sample, epoch, quality, note, began)
     _draw_references(sheet, sample, target, reconstruction, body)
     _draw_tiles(sheet, sample, left, columns, (tile_height / aspect, tile_height))
     draw_map_scale(sheet, (_WIDTH - _SCALE + 16, _HEADING + TITLE_HEIGHT, 14, body - TITLE_HEIGHT))
     return sheet.figure
 
 
-def _draw_heading(sheet: Sheet, sample: CanvasSample, epoch: int, psnr: float | None, note: str) -> None:
-    heading = f"{sample.layer} · {moment_title(epoch, psnr)}" + (f" · {note}" if note else "")
+def _draw_heading(
+    sheet: Sheet, sample: CanvasSample, epoch: int, quality: str, note: str, began: tuple[int, float] | None
+) -> None:
+    heading = f"{sample.layer} · {moment_title(epoch, quality)}" + (f" · {note}" if note else "")
     sheet.words(heading, MARGIN, 10, size=HEADING_SIZE, bold=True)
     facts = (
         f"{len(sample.neurons)} of {sample.num_neurons:,} {sample.neuron_kind} · {sample.num_zero_maps:,} zero maps · "
-        f"mean |M| {sample.unit:.3g}"
+        f"mean |M| {sample.unit:.3g}{_change(sample.unit, began)}"
     )
     sheet.words(facts, MARGIN, 50)
+
+
+def _change(unit: float, began: tuple[int, float] | None) -> str:
+    """How the unit of the colours has changed."""
+    if began is None or not began[1]:
+        return ""
+    return f", {unit / began[1]:.2g} times that of epoch {began[0]}"
 
 
 def _draw_references(

@@ -8,7 +8,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from xinc_pl.analysis.contribution_vs_intensity import FrameFeatures, IntensityComparison
+from xinc_pl.analysis.nulls import Null
 from xinc_pl.plots.figures import (
+    FONT_SIZE,
     HEADING_SIZE,
     MAGNITUDE_COLOURS,
     MARGIN,
@@ -17,6 +19,7 @@ from xinc_pl.plots.figures import (
     Sheet,
     moment_title,
 )
+from xinc_pl.plots.words import count_words, p_words
 
 EDGE_LIMIT = 0.5
 """Where the colours of edges end: the Sobel gradient of an intensity in [0, 1] hardly ever passes it."""
@@ -24,6 +27,8 @@ EDGE_LIMIT = 0.5
 _WIDTH = 1280
 _HEADING = 54
 _BARS = 90
+_FACTS = 160
+"""Height of the words below the pictures."""
 
 
 def draw_contribution_vs_intensity(
@@ -33,7 +38,7 @@ def draw_contribution_vs_intensity(
     frame_title: str = "frame",
     *,
     epoch: int,
-    psnr: float | None,
+    quality: str,
 ) -> Figure:
     """Draw frame, intensity and edges in the first column, then a column per layer: total, and total - intensity.
 
@@ -43,7 +48,7 @@ def draw_contribution_vs_intensity(
         frame: (H, W, 3) in [0, 1].
         frame_title: What is written above it.
         epoch: For the title.
-        psnr: For the title, in dB.
+        quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
         A figure of (height, 1280, 3).
@@ -53,8 +58,8 @@ def draw_contribution_vs_intensity(
     width = min((_WIDTH - _BARS - MARGIN * (columns + 1)) / columns, 420)
     tall = width * aspect
     pitch = tall + TITLE_HEIGHT
-    sheet = Sheet(_WIDTH, round(max(_HEADING + 3 * pitch + MARGIN, 360)))
-    sheet.words(f"contribution and intensity · {moment_title(epoch, psnr)}", MARGIN, 8, size=HEADING_SIZE, bold=True)
+    sheet = Sheet(_WIDTH, round(_HEADING + 2 * pitch + max(pitch, _FACTS) + TITLE_HEIGHT))
+    sheet.words(f"contribution and intensity · {moment_title(epoch, quality)}", MARGIN, 8, size=HEADING_SIZE, bold=True)
     unit, signed = Normalize(0, 1), Normalize(-1, 1)
 
     def box(column: int, row: int) -> tuple[float, float, float, float]:
@@ -67,20 +72,20 @@ def draw_contribution_vs_intensity(
         sheet.picture(each.total, box(column, 0), f"{each.layer}: total", colours=MAGNITUDE_COLOURS, norm=unit)
         sheet.picture(each.difference, box(column, 1), "total - intensity", colours=SIGNED_COLOURS, norm=signed)
         left, top, _, _ = box(column, 2)
-        sheet.words("correlation (control)", left, top - TITLE_HEIGHT + 12)
-        lines = (
-            ("intensity", each.intensity_correlation, each.intensity_control),
-            ("edges", each.edge_correlation, each.edge_control),
-        )
-        for line, (name, value, control) in enumerate(lines, start=1):
-            text = f"{name}: {_number(value)} ({_number(control)})"
-            sheet.words(text, left, top - TITLE_HEIGHT + 14 + 26 * line)
+        lines = ["correlation with", *_facts("intensity", each.with_intensity), *_facts("edges", each.with_edges)]
+        for line, text in enumerate(lines):
+            sheet.words(text, left, top - TITLE_HEIGHT + 12 + 25 * line)
     bar = _WIDTH - _BARS + 12
-    sheet.words("control: the frame turned by half a turn", box(1, 2)[0], sheet.height - 32, colour="#666666")
+    nulls = [null for each in comparisons for null in (each.with_intensity, each.with_edges)]
+    note = f"null: the frame shifted to all other places; {count_words(nulls)}"
+    sheet.words(note, MARGIN, sheet.height - 28, size=FONT_SIZE - 1, colour="#555555")
     sheet.colour_bar((bar, box(0, 0)[1], 14, tall), MAGNITUDE_COLOURS, unit, [0, 0.5, 1])
     sheet.colour_bar((bar, box(0, 1)[1], 14, tall), SIGNED_COLOURS, signed, [-1, 0, 1])
     return sheet.figure
 
 
-def _number(value: float) -> str:
-    return "none" if np.isnan(value) else f"{value:+.2f}"
+def _facts(name: str, null: Null) -> list[str]:
+    """A correlation, and how it stands to its null, in two lines."""
+    if not null.exists:
+        return [f"{name}: none", ""]
+    return [f"{name}: {null.actual:+.2f}", f"    z {null.z:+.1f}, {p_words(null)}"]

@@ -32,7 +32,7 @@ def draw_faithfulness(
     agreements: Mapping[int, Sequence[Agreement]],
     curves: Mapping[str, Sequence[RemovalCurve]],
     epoch: int,
-    psnr: float | None,
+    quality: str,
 ) -> Figure:
     """Draw a row for each layer, and one for all at once: correlations over the epochs, and removal curves.
 
@@ -40,14 +40,14 @@ def draw_faithfulness(
         agreements: By epoch, of all layers and conventions.
         curves: By layer, input side first, of all orders; those of all layers at once come last.
         epoch: Completed epochs.
-        psnr: Of the frame, in dB.
+        quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
         A figure of (height, 1600, 3).
     """
     height = _HEADING + _ROW * len(curves)
     figure = Figure(figsize=(_WIDTH, height), dpi=100, facecolor="white")
-    title = f"faithfulness · {moment_title(epoch, psnr)}"
+    title = f"faithfulness · {moment_title(epoch, quality)}"
     figure.text(0.01, 1 - 0.1 / height, title, fontsize=HEADING_SIZE, weight="bold", va="top")
     orders = [curve.order for curve in next(iter(curves.values()))]
     control = Line2D([], [], color="black", linewidth=1.2, linestyle="--", label="control: another neuron's change")

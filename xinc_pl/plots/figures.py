@@ -146,9 +146,9 @@ def vectors_of(figure: Figure, kind: Literal["pdf", "svg"], note: str = "") -> b
     return buffer.getvalue()
 
 
-def moment_title(epoch: int, psnr: float | None) -> str:
-    """When in the training: ``epoch 30 · 28.31 dB``."""
-    return f"epoch {epoch}" + ("" if psnr is None else f" · {psnr:.2f} dB")
+def moment_title(epoch: int, quality: str) -> str:
+    """When in the training, and which frame was seen how well: ``epoch 30 · collage 7: 28.31 dB``."""
+    return f"epoch {epoch}" + (f" · {quality}" if quality else "")
 
 
 def with_note(pixels: npt.NDArray[np.uint8], note: str) -> npt.NDArray[np.uint8]:

@@ -24,7 +24,7 @@ def draw_film_picture(
     reconstruction_title: str = "reconstruction",
     *,
     epoch: int,
-    psnr: float | None,
+    quality: str,
     note: str = "",
 ) -> Figure:
     """Draw reconstruction, total and sampled maps of a layer at one moment, in the colours of all other moments.
@@ -34,7 +34,7 @@ def draw_film_picture(
         reconstruction: (H, W, 3) in [0, 1].
         reconstruction_title: What is written above it.
         epoch: For the title.
-        psnr: Of the reconstruction, in dB, for the title.
+        quality: Whose reconstruction this is, and how good, for the title.
         note: For the title.
 
     Returns:
@@ -46,7 +46,7 @@ def draw_film_picture(
     width = (_WIDTH - _LEFT - 3 * MARGIN - (columns - 1) * _GAP) / columns
     body = max(rows * (width * aspect + _GAP), 2 * (_LEFT * aspect + TITLE_HEIGHT))
     sheet = Sheet(_WIDTH, 2 * round((_HEADING + body + _FOOT + MARGIN) / 2))
-    title = f"{sample.layer} · {moment_title(epoch, psnr)}" + (f" · {note}" if note else "")
+    title = f"{sample.layer} · {moment_title(epoch, quality)}" + (f" · {note}" if note else "")
     sheet.words(title, MARGIN, 10, size=20, bold=True)
     height = min(_LEFT * aspect, body / 2 - TITLE_HEIGHT)
     left = MARGIN + (_LEFT - height / aspect) / 2
@@ -64,7 +64,7 @@ def draw_film_picture(
         y = _HEADING + index // columns * (width * aspect + _GAP)
         sheet.picture(values, (x, y, width, width * aspect), colours=SIGNED_COLOURS, norm=signed_root_norm())
     sheet.words(
-        f"maps: red +, blue -, full colour from {MAP_LIMIT:g} times the mean |M|",
+        f"maps: red +, blue -, full colour from {MAP_LIMIT:g} times the mean |M|, which is {sample.unit:.2e} now",
         _LEFT + 2 * MARGIN,
         _HEADING + body + 4,
     )

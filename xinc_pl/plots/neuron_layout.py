@@ -88,7 +88,7 @@ def draw_layout(
     layer: str,
     facts: str,
     epoch: int,
-    psnr: float | None,
+    quality: str,
 ) -> Figure:
     """Draw a layer's neurons in the plane, coloured by group, and maps of some members of each group.
 
@@ -100,7 +100,7 @@ def draw_layout(
         layer: For the title.
         facts: Below the title.
         epoch: For the title.
-        psnr: In dB, for the title.
+        quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
         A figure of (height, 1280, 3).
@@ -112,7 +112,7 @@ def draw_layout(
     pitch = _GROUP_TITLE + TITLE_HEIGHT + tile_height + _GROUP_GAP
     body = max(pitch * len(members), _SIDE + MARGIN + _NOTE_HEIGHT * len(_NOTES))
     sheet = Sheet(_WIDTH, round(_HEADING + body + MARGIN))
-    sheet.words(f"{layer} · {moment_title(epoch, psnr)}", MARGIN, 10, size=HEADING_SIZE, bold=True)
+    sheet.words(f"{layer} · {moment_title(epoch, quality)}", MARGIN, 10, size=HEADING_SIZE, bold=True)
     sheet.words(facts, MARGIN, 52)
     letters = iter(ascii_lowercase)
     named = [[(next(letters), each) for each in group] for group in members]

@@ -11,6 +11,8 @@ PARTITION_COLOURS = {
     "comb": "#56B4E9",
 }
 """Of each partition; the same areas at shuffled pixels have it paler."""
+NULL_COLOUR = "#DDDDDD"
+"""Of what a number has to beat."""
 
 CONVENTION_COLOURS = {"paper": "#0072B2", "released": "#D55E00", "effect": "#009E73"}
 CONTROL_COLOUR = "#999999"

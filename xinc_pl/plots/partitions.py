@@ -1,4 +1,4 @@
-"""What was grouped: the clusters of partitions, over the frame."""
+"""What was grouped: the clusters of partitions, over the frame, and the same clusters in wrong places."""
 
 import colorsys
 from collections.abc import Mapping
@@ -16,27 +16,31 @@ _BLEND = 0.6
 """How much of the colour is the cluster's, and not the frame's grey."""
 
 
-def draw_partitions(partitions: Mapping[str, npt.NDArray[Any]], frame: npt.NDArray[np.float32]) -> Figure:
-    """Draw partitions side by side, in two rows: what they are, and below each its control.
+def draw_partitions(
+    partitions: Mapping[str, npt.NDArray[Any]], shifted: Mapping[str, npt.NDArray[Any]], frame: npt.NDArray[np.float32]
+) -> Figure:
+    """Draw partitions side by side, in two rows: what they are, and below each one of its shifts.
 
     Args:
-        partitions: By name: labels (H, W), or masks bool (K, H, W). First the partitions, then as many controls.
+        partitions: By name: labels (H, W), or masks bool (K, H, W).
+        shifted: One shift of those that have a null, by the same names.
         frame: (H, W, 3) in [0, 1].
 
     Returns:
         A figure of (height, 1280, 3).
     """
-    columns = max(len(partitions) // 2, 1)
+    columns = max(len(partitions), 1)
     aspect = frame.shape[0] / frame.shape[1]
     width = (_WIDTH - MARGIN * (columns + 1)) / columns
     pitch = width * aspect + TITLE_HEIGHT
     sheet = Sheet(_WIDTH, round(_HEADING + 2 * pitch + MARGIN))
     sheet.words("partitions", MARGIN, 8, size=HEADING_SIZE, bold=True)
-    sheet.words("below each: the same areas at shuffled pixels, which are no null", 230, 20)
-    for place, (name, labels) in enumerate(partitions.items()):
-        row, column = divmod(place, columns)
-        box = (MARGIN + column * (width + MARGIN), _HEADING + TITLE_HEIGHT + row * pitch, width, width * aspect)
-        sheet.picture(label_picture(labels, frame), box, name)
+    sheet.words("below each: one of the shifts that are its null (a shifted grid is a grid: none)", 230, 20)
+    for column, (name, labels) in enumerate(partitions.items()):
+        for row, each in enumerate((labels, shifted.get(name))):
+            if each is not None:
+                box = (MARGIN + column * (width + MARGIN), _HEADING + TITLE_HEIGHT + row * pitch, width, width * aspect)
+                sheet.picture(label_picture(each, frame), box, f"{name}, shifted" if row else name)
     return sheet.figure
 
 

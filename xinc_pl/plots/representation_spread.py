@@ -18,19 +18,19 @@ _WIDTH = 1280
 _HEADING = 74
 
 
-def draw_spread(spreads: Sequence[Spread], *, epoch: int, psnr: float | None) -> Figure:
+def draw_spread(spreads: Sequence[Spread], *, epoch: int, quality: str) -> Figure:
     """Draw pixels per neuron and the distribution of contributions, all layers in one chart each.
 
     Args:
         spreads: Of each layer, input side first.
         epoch: For the title.
-        psnr: For the title, in dB.
+        quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
         A figure of (560, 1280, 3).
     """
     figure = Figure(figsize=(12.8, 5.6), dpi=100, facecolor="white")
-    figure.text(0.012, 0.98, f"spread · {moment_title(epoch, psnr)}", fontsize=HEADING_SIZE, weight="bold", va="top")
+    figure.text(0.012, 0.98, f"spread · {moment_title(epoch, quality)}", fontsize=HEADING_SIZE, weight="bold", va="top")
     colours = layer_colours([spread.layer for spread in spreads])
     left, right = figure.add_axes((0.075, 0.125, 0.38, 0.66)), figure.add_axes((0.565, 0.125, 0.42, 0.66))
     _draw_pixels(left, spreads, colours)
@@ -74,13 +74,13 @@ def _draw_contributions(axes: Axes, spreads: Sequence[Spread], colours: dict[str
     log_axis(axes, "y", CONTRIBUTION_LIMITS)
 
 
-def draw_neurons_per_pixel(spreads: Sequence[Spread], *, epoch: int, psnr: float | None) -> Figure:
+def draw_neurons_per_pixel(spreads: Sequence[Spread], *, epoch: int, quality: str) -> Figure:
     """Draw which share of a layer's neurons stands out at each pixel: a row per mass, a column per layer.
 
     Args:
         spreads: Of each layer, input side first.
         epoch: For the title.
-        psnr: For the title, in dB.
+        quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
         A figure of (height, 1280, 3).
@@ -92,7 +92,7 @@ def draw_neurons_per_pixel(spreads: Sequence[Spread], *, epoch: int, psnr: float
     pitch = width * size[0] / size[1] + TITLE_HEIGHT
     height = max(_HEADING + len(masses) * pitch + MARGIN, 240)
     sheet = Sheet(_WIDTH, round(height))
-    sheet.words(f"neurons per pixel · {moment_title(epoch, psnr)}", MARGIN, 10, size=HEADING_SIZE, bold=True)
+    sheet.words(f"neurons per pixel · {moment_title(epoch, quality)}", MARGIN, 10, size=HEADING_SIZE, bold=True)
     shares = " or ".join(f"{1 - mass:.0%}" for mass in masses)
     facts = f"share of the neurons among the largest contributions, those that make up {shares} of the sum"
     sheet.words(facts, MARGIN, 46)

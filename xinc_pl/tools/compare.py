@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from xinc_pl.analysis.comparison import LayerComparison, compare_layer
+from xinc_pl.analysis.grouping_variance import variance_nulls
 from xinc_pl.analysis.joint_layout import JointLayout, joint_layout
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionUnavailableError
 from xinc_pl.arguments import MAX_SEED, check_whole
@@ -106,7 +107,9 @@ def compare_runs(
     compared = []
     for name in names:
         statistics = [each.canvas[name].statistics(labels, ()) for each in dissected]
-        compared.append(compare_layer(name, statistics, partitions, VECTORS, seed))
+        clusters = {partition: labels[partition.key] for partition in partitions}
+        nulls = [variance_nulls(each.canvas[name], clusters, seed=seed) for each in dissected]
+        compared.append(compare_layer(name, statistics, partitions, VECTORS, seed, nulls))
     return Comparison(
         _titles(runs, dissected),
         frame,
@@ -253,10 +256,10 @@ def _common_layers(
 
 
 def _partitions(frame: DissectedFrame) -> tuple[Sequence[Partition], Mapping[str, Tensor]]:
-    """All partitions that a frame allows; and the clusters of them and of their controls, by key."""
+    """All partitions that a frame allows; and their clusters, by key."""
     try:
         partitions = frame.available([Partition(name) for name in PARTITION_NAMES])
-        wanted = [VECTORS, *partitions, *(each.control for each in partitions)]
+        wanted = [VECTORS, *partitions]
         labels = {each.key: frame.labels(each) for each in wanted}
     except PartitionUnavailableError as error:
         raise RunError(f"frame {frame.frame.index} has no clusters to compare neurons by: {error}") from error
@@ -268,7 +271,7 @@ def _titles(runs: Sequence[AnyRun], dissected: Sequence[DissectedFrame]) -> tupl
     names = {run.name: run.source for run in runs}
     unique = all(names[run.name] == run.source for run in runs)
     return tuple(
-        f"{run.name if unique else run.source} · {moment_title(run.epoch, each.psnr)}"
+        f"{run.name if unique else run.source} · {moment_title(run.epoch, each.quality)}"
         for run, each in zip(runs, dissected, strict=True)
     )
 

@@ -8,6 +8,7 @@ from statistics import fmean
 
 from xinc_pl.analysis.comparison import LayerComparison
 from xinc_pl.analysis.grouping_variance import VarianceDistribution
+from xinc_pl.plots.words import number, p_words
 
 _ABOUT_MATCHES = """\
 Do neurons recur? Mean correlation of the pairs of an optimal assignment; control: the same search after shuffling each
@@ -16,8 +17,8 @@ alike, 0 where from its own only."""
 
 _ABOUT_VARIANCES = """\
 How unevenly do neurons treat the clusters of a partition? Median over neurons of the variance of deltas; in brackets:
-for clusters of the same areas at shuffled pixels, which are no null: maps are smooth, and those of an untrained network
-beat shuffled pixels too."""
+its ratio to that of the same clusters shifted to wrong places, and p, both of a sample of neurons. A shifted
+grid is a grid, so that grid and comb have no such null."""
 
 
 def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison]) -> str:
@@ -34,7 +35,7 @@ def comparison_markdown(runs: Sequence[str], layers: Sequence[LayerComparison]) 
         for (first, second), match in layer.matches.items()
     ]
     variances = [
-        [layer.layer, each[0].partition.key, *map(_with_control, each)] for layer in layers for each in layer.variances
+        [layer.layer, each[0].partition.key, *map(_with_null, each)] for layer in layers for each in layer.variances
     ]
     parts = [
         _table(["", "run"], [[number, run] for number, run in zip(numbers, runs, strict=True)]),
@@ -61,9 +62,14 @@ def comparison_csv(runs: Sequence[str], layers: Sequence[LayerComparison]) -> st
         writer.writerow([layer.layer, "mixing", "", "", "", _exact(layer.mixing), "", count])
         for each in layer.variances:
             for run, found in zip(runs, each, strict=True):
-                values = [_exact(found.median), _exact(found.control_median)]
-                key = found.partition.key
-                writer.writerow([layer.layer, "median_variance", key, run, "", *values, len(found.variances)])
+                key, null = found.partition.key, found.null
+                control = "" if null is None else _exact(null.median)
+                writer.writerow(
+                    [layer.layer, "median_variance", key, run, "", _exact(found.median), control, len(found.variances)]
+                )
+                for quantity in () if null is None else ("ratio", "p"):
+                    value = _exact(getattr(null, quantity))
+                    writer.writerow([layer.layer, f"variance_{quantity}", key, run, "", value, "", ""])
     return buffer.getvalue()
 
 
@@ -101,5 +107,7 @@ def _exact(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"
 
 
-def _with_control(found: VarianceDistribution) -> str:
-    return f"{_number(found.median)} ({_number(found.control_median)})"
+def _with_null(found: VarianceDistribution) -> str:
+    if found.null is None or not found.null.exists:
+        return _number(found.median)
+    return f"{_number(found.median)} (ratio {number(found.null.ratio)}, {p_words(found.null)})"

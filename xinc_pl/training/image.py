@@ -50,7 +50,7 @@ class ImageINR(INRModule):
         if num_frames > 1 or frame.inputs.dim() == 1:
             raise ValueError(
                 f"ImageINR fits one image, and the data are a video of {num_frames} frame{'s' * (num_frames != 1)}; "
-                "use VideoINR with a network of time, such as NeRV, or the data Image"
+                "use VideoINR with a network of time, such as NeRV, or the data Image (of a dataset: set frame)"
             )
 
     def reconstruct(self, indices: Tensor) -> Tensor:

@@ -50,6 +50,7 @@ def read(recording: Recording, kinds: Sequence[LayerKind] = KINDS) -> Reading:
     origins = _Origins(recording)
     uses: dict[int, tuple[LayerKind, Use]] = {}
     unknown: dict[int, str] = {}
+    weighted: set[int] = set()
     for position, call in enumerate(recording.calls):
         for kind in kinds:
             operands = kind.operands(call, origins)
@@ -57,8 +58,10 @@ def read(recording: Recording, kinds: Sequence[LayerKind] = KINDS) -> Reading:
                 uses[position] = (kind, Use(position, operands, call.outputs[0]))
                 break
         else:
-            if reason := _why_unknown(call, origins):
+            if reason := _why_unknown(call, origins) or _why_by_hand(call, weighted):
                 unknown[position] = reason
+            if call.name in _TIMES and any(origins.is_weight(each) and each.ndim > 1 for each in call.tensors()):
+                weighted.update(map(id, call.outputs))
         origins.add(call, position in uses)
     layers = tuple(_grouped(recording, uses))
     ways = _Ways(recording)
@@ -170,13 +173,18 @@ def _check_nothing_is_cut_off(recording: Recording, layers: Sequence[Layer]) -> 
 
 
 _HARMLESS = frozenset({F.layer_norm, F.group_norm, F.batch_norm, F.instance_norm, F.prelu})
-_MIXING = frozenset({"bilinear", "cdist", "einsum", "embedding_bag", "gru", "lstm", "rnn_relu", "rnn_tanh"})
+_MIXING = frozenset(
+    {"bilinear", "cdist", "einsum", "embedding_bag", "ger", "gru", "lstm", "outer", "rnn_relu", "rnn_tanh"}
+)
 """Functions that are never elementwise, even where shapes happen to fit."""
+_TIMES = frozenset({"__mul__", "__rmul__", "mul", "multiply"})
+_SUMS = frozenset({"mean", "nansum", "sum"})
 
 
 def _why_unknown(call: Call, origins: Origins) -> str | None:
     """Why a call that uses weights as a layer would is none."""
-    weights = [tensor for tensor in call.tensors() if origins.is_weight(tensor) and tensor.ndim > 1]
+    least = 1 if call.name in ("ger", "outer") else 2
+    weights = [tensor for tensor in call.tensors() if origins.is_weight(tensor) and tensor.ndim >= least]
     others = [tensor for tensor in call.tensors() if not origins.is_weight(tensor)]
     if not weights or not others or call.function in _HARMLESS:
         return None
@@ -188,6 +196,13 @@ def _why_unknown(call: Call, origins: Origins) -> str | None:
     if elementwise or call.name in ("cat", "stack", "__getitem__", "__setitem__", "concat"):
         return None
     return f"{call.name!r} uses weights in a way that no kind of layer covers"
+
+
+def _why_by_hand(call: Call, weighted: set[int]) -> str | None:
+    """Why a sum of what was multiplied by weights is no layer."""
+    if call.name not in _SUMS or not any(id(tensor) in weighted for tensor in call.tensors()):
+        return None
+    return f"it multiplies by weights and takes the {call.name!r}: write that as a matmul, an einsum or a linear layer"
 
 
 def _unnamed(call: Call) -> str:

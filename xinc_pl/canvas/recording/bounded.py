@@ -61,6 +61,8 @@ def check_size(call: Call, num_bytes: int) -> None:
     """
     if call.name in _NOT_EMPTY and any(tensor.numel() == 0 for tensor in call.tensors()):
         raise ValueError("it is called on a tensor without values")
+    if _num_results(call) > _MOST_RESULTS:
+        raise TooLargeError(f"it makes {_num_results(call)} tensors")
     if _is_no_larger(call):
         return
     with torch.device(META), _Limit(num_bytes):
@@ -69,6 +71,27 @@ def check_size(call: Call, num_bytes: int) -> None:
 
 def _shape_of(tensor: Tensor) -> Tensor:
     return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
+
+
+_MOST_RESULTS = 100_000
+
+
+def _num_results(call: Call) -> int:
+    """How many tensors a function that splits one makes at most; 0 where it is as many as it is told one by one."""
+    tensor = next(call.tensors(), None)
+    longest = 0 if tensor is None else max(tensor.shape, default=1)
+    others = [*call.args[1:2], *(value for name, value in call.kwargs.items() if name not in ("dim", "input"))]
+    given = others[0] if others and type(others[0]) is int else None
+    match call.name:
+        case "unbind":
+            return longest
+        case "split" | "unsafe_split" if given is not None:
+            return longest // max(given, 1)
+        case "chunk" | "unsafe_chunk" if given is not None:
+            return given if tensor is not None and not tensor.numel() else min(given, longest)
+        case "tensor_split" | "hsplit" | "vsplit" | "dsplit" if given is not None:
+            return given
+    return 0
 
 
 _NOT_EMPTY = frozenset({"_weight_norm"})

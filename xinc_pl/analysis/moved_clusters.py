@@ -1,0 +1,169 @@
+"""The variance of deltas for clusters in the wrong places: a partition's null (docs/method.md, section 4b)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from xinc_pl.analysis.nulls import Integers, Null, middle, permuted_within
+
+_CHUNK_VALUES = 1 << 23
+"""How many values of maps, and how many places of pixels, are laid out at a time: 64 MiB at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class MovableClusters:
+    """The pixels of a partition's clusters, so that they can be moved.
+
+    Attributes:
+        pixel: int64 (E,), pixels row by row, those of one cluster together.
+        areas: int64 (K,), pixels of each cluster.
+        size: Height and width.
+        signed: Whether deltas keep their sign.
+    """
+
+    pixel: Tensor
+    areas: Tensor
+    size: tuple[int, int]
+    signed: bool
+
+    @classmethod
+    def of(cls, labels: Tensor, signed: bool = True) -> "MovableClusters":
+        """Of labels (H, W) from 0 on without gaps, or masks bool (K, H, W), which may overlap."""
+        if labels.ndim == 3:
+            cluster, pixel = labels.flatten(1).nonzero().unbind(1)
+        else:
+            pixel = labels.flatten().argsort(stable=True)
+            cluster = labels.flatten()[pixel]
+        return cls(pixel, torch.bincount(cluster), (labels.shape[-2], labels.shape[-1]), signed)
+
+    def shifted(self, offset: Sequence[int]) -> Tensor:
+        """``pixel`` after a cyclic shift, rows down and columns right."""
+        (height, width), (down, right) = self.size, (int(step) for step in offset)
+        return (self.pixel // width + down) % height * width + (self.pixel % width + right) % width
+
+
+def shifted_nulls(magnitudes: Tensor, partitions: Sequence[MovableClusters], offsets: Integers) -> tuple[Null, ...]:
+    """The median over neurons of the variance of deltas, and the same with each partition's clusters shifted.
+
+    Args:
+        magnitudes: (n, H, W), of a sample of neurons.
+        partitions: The partitions.
+        offsets: int64 (m, 2), the shifts, as from ``nulls.shift_offsets``.
+
+    Returns:
+        For each partition a null of m draws.
+    """
+    in_place = [each.pixel for each in partitions]
+    moved = [[each.shifted(offset) for each in partitions] for offset in offsets]
+    medians = _medians(magnitudes, partitions, [in_place, *moved])
+    return tuple(Null(float(column[0]), column[1:]) for column in medians.T)
+
+
+def nulls_within(
+    magnitudes: Tensor, partitions: Sequence[Tensor], signed: Sequence[bool], places: Integers
+) -> tuple[Null, ...]:
+    """The same median in the middle of the maps, and there again with the clusters of other parts of the frame.
+
+    Args:
+        magnitudes: (n, H, W), of a sample of neurons.
+        partitions: Labels (H, W) or masks bool (K, H, W).
+        signed: Of each partition, whether deltas keep their sign.
+        places: int64 (m, 2), where other parts start, as from ``nulls.other_parts``.
+
+    Returns:
+        For each partition a null of m draws.
+    """
+    rows, columns = middle((magnitudes.shape[1], magnitudes.shape[2]))
+    inner = magnitudes[:, rows, columns]
+    tall, wide = rows.stop - rows.start, columns.stop - columns.start
+    starts = [(rows.start, columns.start), *((int(top), int(left)) for top, left in places)]
+    parts = [
+        [MovableClusters.of(_part(labels, start, (tall, wide)), keeps_sign) for start in starts]
+        for labels, keeps_sign in zip(partitions, signed, strict=True)
+    ]
+    variances = []
+    for rows_of_some in _rows(inner):
+        own = [[_variance(_deltas(rows_of_some, part), part.signed)[0] for part in each] for each in parts]
+        variances.append(torch.stack([torch.stack(each) for each in own]))
+    medians = torch.cat(variances, dim=2).nanquantile(0.5, dim=2).numpy()
+    return tuple(Null(float(each[0]), each[1:]) for each in medians)
+
+
+def _deltas(rows: Tensor, clusters: MovableClusters) -> Tensor:
+    """Of clusters where they are: (1, K, n)."""
+    (sums,) = _sums(rows, clusters.areas, [[clusters.pixel]])
+    return (sums / clusters.areas[:, None]).double()
+
+
+def _part(labels: Tensor, start: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Part of a partition, without clusters that have no pixel there."""
+    cut = labels[..., start[0] : start[0] + size[0], start[1] : start[1] + size[1]]
+    if labels.ndim == 3:
+        return cut[cut.flatten(1).any(1)]
+    numbered: Tensor = cut.unique(return_inverse=True)[1]
+    return numbered
+
+
+def given(magnitudes: Tensor, clusters: MovableClusters, strata: Integers, seed: int) -> float:
+    """The median over neurons of the variance of deltas that is left when pixels are permuted within strata.
+
+    It tells how much of the variance of, say, objects their colours alone explain. It is no null: within a stratum the
+    pixels are shuffled, which any contiguous clusters beat.
+
+    Args:
+        magnitudes: (n, H, W), of a sample of neurons.
+        clusters: What is permuted.
+        strata: int64 (H, W), which pixels may change places: clusters of like colour, or places.
+        seed: Of the permutation. So many pixels change places that another one gives all but the same.
+    """
+    order = torch.from_numpy(permuted_within(strata.ravel(), np.random.default_rng(seed)))
+    return float(_medians(magnitudes, [clusters], [[order[clusters.pixel]]])[0, 0])
+
+
+def _medians(
+    magnitudes: Tensor, partitions: Sequence[MovableClusters], arrangements: Sequence[Sequence[Tensor]]
+) -> npt.NDArray[np.float64]:
+    """Of the variances of deltas, for each arrangement of each partition's pixels: (arrangements, partitions)."""
+    if not partitions:
+        return np.empty((len(arrangements), 0))
+    areas = torch.cat([each.areas for each in partitions])
+    variances = []
+    for rows in _rows(magnitudes):
+        deltas = torch.cat(list(_sums(rows, areas, arrangements))) / areas[:, None]
+        columns = deltas.double().split([len(each.areas) for each in partitions], dim=1)
+        variances.append(torch.stack([_variance(c, e.signed) for c, e in zip(columns, partitions, strict=True)], dim=1))
+    return torch.cat(variances, dim=2).nanquantile(0.5, dim=2).numpy()
+
+
+def _rows(magnitudes: Tensor) -> Iterator[Tensor]:
+    """Maps over their mean, less 1, pixel by pixel, of some neurons at a time: float32 (H * W, n).
+
+    Deltas are their means over clusters, which lose little to rounding. NaN for a map that is zero everywhere.
+    """
+    for part in magnitudes.split(max(_CHUNK_VALUES // magnitudes[0].numel(), 1)):
+        values = part.cpu().flatten(1)
+        yield (values / values.mean(1, keepdim=True, dtype=torch.float64).float() - 1).T.contiguous()
+
+
+def _sums(rows: Tensor, areas: Tensor, arrangements: Sequence[Sequence[Tensor]]) -> Iterator[Tensor]:
+    """Sums of rows (P, n) over clusters, for some arrangements at a time: (arrangements, K, n)."""
+    num_pixels = int(areas.sum())
+    at_once = max(_CHUNK_VALUES // num_pixels, 1)
+    for first in range(0, len(arrangements), at_once):
+        some = arrangements[first : first + at_once]
+        starts = areas.repeat(len(some)).cumsum(0) - areas.repeat(len(some))
+        with torch.no_grad():
+            pixels = torch.cat([pixel for arrangement in some for pixel in arrangement])
+            yield embedding_bag(pixels, rows, starts, mode="sum").view(len(some), len(areas), -1)
+
+
+def _variance(deltas: Tensor, signed: bool) -> Tensor:
+    """Unbiased, over clusters: (arrangements, K, n) to (arrangements, n); NaN where there is but one cluster."""
+    if deltas.shape[1] < 2:
+        return torch.full_like(deltas[:, 0], torch.nan)
+    return (deltas if signed else deltas.abs()).var(dim=1)
