@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 from tiny_datasets import needs_clips, write_cityscapes_vps, write_vipseg
 
+from xinc_pl import load_run
 from xinc_pl.cli import bundled_configs, main
 
 _NETWORK = ["--model.network.strides", "[2, 2]", "--model.network.width", "7", "--model.network.levels", "6"]
@@ -35,6 +36,14 @@ ON_DATASETS = {
     "bunny": lambda: needs_clips(),
 }
 """Configurations that are bases too, and what they need in the working folder."""
+OTHER_NETWORKS = {
+    **dict.fromkeys(("siren", "finer", "gauss", "wire"), ("ffn", ["--model.network.widths", "[10, 8]"])),
+    "positional_mlp": ("ffn", ["--model.network.widths", "[10, 8]", "--model.network.levels", "3"]),
+    "hash_grid": ("ffn", ["--model.network.widths", "[10, 8]", "--model.network.levels", "3"]),
+    "hnerv": ("nerv", ["--model.network.strides", "[1, 2, 2, 2]", "--model.network.width", "12"]),
+    "grid_nerv": ("nerv", ["--model.network.strides", "[2, 2]", "--model.network.width", "8"]),
+}
+"""Overlays with a network of their own: the base that they follow, and what makes them small."""
 
 
 @pytest.fixture(autouse=True)
@@ -115,8 +124,30 @@ def test_validate_and_predict_and_test_use_a_finished_run(capsys: pytest.Capture
 def test_predict_writes_an_image_as_png() -> None:
     checkpoint = str(fit("ffn", *UNWATCHED) / "checkpoints/last.ckpt")
     main(["predict", *TINY["ffn"], "--trainer.accelerator", "cpu", "--ckpt_path", checkpoint])
-    (file,) = Path("lightning_logs").rglob("reconstruction/*")
-    assert np.asarray(Image.open(file)).shape == (16, 32, 3)
+    folder = Path("lightning_logs/version_0/reconstruction")
+    assert {file.name for file in folder.iterdir()} == {"compared_0000.png", "frame_0000.png"}
+    assert np.asarray(Image.open(folder / "frame_0000.png")).shape == (16, 32, 3)
+
+
+def test_predict_goes_into_the_run_that_it_is_of_in_any_size_and_at_any_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = fit("ffn", *UNWATCHED)
+    words = ["--config", str(run / "config.yaml"), "--ckpt_path", str(run / "checkpoints/last.ckpt")]
+    settings = (run / "config.yaml").read_text()
+    main(["predict", *words, "--model.predict_size", "[32, 64]"])
+    assert [file.name for file in (run / "reconstruction").iterdir()] == ["frame_0000.png"]
+    assert Image.open(run / "reconstruction/frame_0000.png").size == (64, 32)
+    run = fit("nerv", "--data.num_held_out", "2", *UNWATCHED)
+    words = ["--config", str(run / "config.yaml"), "--ckpt_path", str(run / "checkpoints/last.ckpt")]
+    main(["predict", *words, "--model.predict_between", "1"])
+    assert len(list((run / "reconstruction").glob("frame_*.png"))) == 7
+    assert {each.name for each in Path().rglob("version_*")} == {"version_0", "version_1"}
+    assert {each.name for each in Path().iterdir()} == {"lightning_logs"}
+    assert (Path("lightning_logs/version_0") / "config.yaml").read_text() == settings
+    capsys.readouterr()
+    main(["validate", *words])
+    assert "val/psnr_unseen" in capsys.readouterr().out
 
 
 def test_a_video_of_ones_own(tmp_path: Path) -> None:
@@ -149,28 +180,45 @@ def test_the_file_name_of_a_config_may_be_left_out_or_given_whole(capsys: pytest
 @pytest.mark.parametrize("name", sorted(bundled_configs()))
 def test_every_shipped_config_is_complete_and_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     is_base = name in BASES or name in ON_DATASETS
-    bases, overlay = ([name], []) if is_base else (sorted(BASES), ["--config", name])
+    followed = [OTHER_NETWORKS[name][0]] if name in OTHER_NETWORKS else sorted(BASES)
+    bases, overlay = ([name], []) if is_base else (followed, ["--config", name])
     for base in bases:
+        small = OTHER_NETWORKS[name][1] if name in OTHER_NETWORKS else TINY[base][6:]
         with pytest.raises(SystemExit) as exit_:
             main(["fit", "--config", base, *overlay, "--print_config"])
         assert exit_.value.code == 0
         parsed = yaml.safe_load(capsys.readouterr().out)
         given = yaml.safe_load(bundled_configs()[name].read_text())
-        for key in given["trainer"].keys() & {"max_epochs", "check_val_every_n_epoch"}:
-            assert parsed["trainer"][key] == given["trainer"][key]
-        if "callbacks" in given["trainer"]:
+        settings = given.get("trainer", {})
+        for key in settings.keys() & {"max_epochs", "check_val_every_n_epoch"}:
+            assert parsed["trainer"][key] == settings[key]
+        if "callbacks" in settings:
             assert [each["class_path"] for each in parsed["trainer"]["callbacks"]] == [
-                each["class_path"] for each in given["trainer"]["callbacks"]
+                each["class_path"] for each in settings["callbacks"]
             ]
         ON_DATASETS.get(base, lambda: None)()
-        main(["fit", *TINY[base][:2], *overlay, *TINY[base][2:], *QUIET, "--trainer.fast_dev_run", "1"])
+        main(["fit", *TINY[base][:2], *overlay, *TINY[base][2:6], *small, *QUIET, "--trainer.fast_dev_run", "1"])
+
+
+@pytest.mark.parametrize("name", sorted(OTHER_NETWORKS))
+def test_other_networks_are_trained_and_dissected(name: str, recwarn: pytest.WarningsRecorder) -> None:
+    base, small = OTHER_NETWORKS[name]
+    main(["fit", "--config", base, "--config", name, *TINY[base][2:6], *small, *SHORT, *QUIET])
+    folder = Path("lightning_logs/version_0/xinc/contribution_canvas")
+    layers = {path.name for path in folder.iterdir()}
+    decoder = {"block_4", "head"} if name == "hnerv" else {"block_1", "block_2", "head"}
+    assert layers >= (decoder if base == "nerv" else {"layer_1", "layer_2", "layer_3"})
+    assert all(list((folder / layer).glob("maps_epoch_0003.png")) for layer in layers)
+    assert not [each for each in recwarn if "overruled" in str(each.message)]
+    run = load_run("lightning_logs/version_0")
+    assert run.dissected(0, "effect").psnr > 3
 
 
 def test_a_dataset_s_objects_and_true_times_reach_the_analyses() -> None:
     write_cityscapes_vps(Path("cityscapes_vps"))
     run = fit("cityscapes_vps", "--trainer.max_epochs", "1")
     with np.load(next(run.rglob("object_contributions/head/objects_epoch_0001.npz"))) as arrays:
-        assert arrays["shares"].shape[1:] == (6, 6)  # objects, labelled frames
+        assert arrays["shares"].shape[1:] == (5, 6)  # objects, without one that is too small; labelled frames
     assert list(run.rglob("grouping_variance/all_layers/*.png"))
     assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["xinc_num_frames"] == 30
     assert yaml.safe_load((run / "config.yaml").read_text())["data"]["init_args"]["video"] == "0005"
@@ -195,7 +243,7 @@ def test_help_names_what_there_is(arguments: list[str], capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--config", "nope"], ["'nope'", "bundled are analyses, bunny, cityscapes_vps, ffn, nerv"]),
+        (["--config", "nope"], ["'nope'", "bundled are analyses, bunny, cityscapes_vps, ffn, finer, gauss"]),
         (["--config", "nerv", "--trainer.max_epoch", "3"], ["--trainer.max_epoch"]),
         (["--config", "nerv", "--data.size", "[100, 200]"], ["strides", "100x200", "96x192"]),
         (["--config", "nerv", "--data.num_frames", "0"], ["num_frames is 0"]),

@@ -1,10 +1,12 @@
 """Coordinates, times and batches."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 
-from xinc_pl.frames import Frame, batch_of, frame_time, pixel_coordinates, psnr_from_mse
+from xinc_pl.frames import Frame, batch_of, frame_time, held_out_frames, pixel_coordinates, psnr_from_mse
 
 
 def frame(index: int, target: torch.Tensor | None) -> Frame:
@@ -83,3 +85,34 @@ def test_a_target_has_any_number_of_channels(num_channels: int) -> None:
 def test_a_target_of_another_shape_is_refused_with_the_remedy(shape: tuple[int, ...], remedy: str) -> None:
     with pytest.raises(ValueError, match=rf"Frame 4: target has the shape .*\(channels, 2, 3\).*{remedy}"):
         frame(4, torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "num_held_out", "expected"),
+    [(30, 0, []), (5, 1, [2]), (5, 3, [1, 2, 3]), (9, 3, [2, 4, 6]), (31, 2, [10, 20]), (4, 1, [1]), (3, 1, [1])],
+)
+def test_held_out_frames_are_evenly_spaced(num_frames: int, num_held_out: int, expected: list[int]) -> None:
+    assert list(held_out_frames(num_frames, num_held_out)) == expected
+
+
+@pytest.mark.parametrize("num_frames", [3, 4, 17, 30, 132])
+def test_any_number_between_the_first_and_the_last_can_be_held_out(num_frames: int) -> None:
+    for num_held_out in range(num_frames - 1):
+        numbers = held_out_frames(num_frames, num_held_out)
+        assert len(set(numbers)) == num_held_out
+        assert not {0, num_frames - 1} & set(numbers)
+        gaps = {after - before for before, after in pairwise([0, *numbers, num_frames - 1])}
+        assert max(gaps) - min(gaps) <= 1
+
+
+@pytest.mark.parametrize(("num_frames", "num_held_out"), [(30, 29), (30, -1), (1, 1)])
+def test_first_and_last_are_never_held_out(num_frames: int, num_held_out: int) -> None:
+    with pytest.raises(ValueError, match=f"num_held_out is {num_held_out}; of {num_frames} frames 0 to"):
+        held_out_frames(num_frames, num_held_out)
+
+
+def test_a_single_frame_is_not_copied_into_its_batch() -> None:
+    target = torch.rand(3, 4, 6)
+    frame = Frame(2, torch.zeros(1), (4, 6), target)
+    assert batch_of([frame]).target.data_ptr() == target.data_ptr()
+    assert batch_of([frame, frame]).target.shape == (2, 3, 4, 6)

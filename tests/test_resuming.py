@@ -172,7 +172,7 @@ def test_the_published_codes_own_files_get_a_line_that_says_how(last: Path, kind
     torch.save({"state_dict": RELEASED[kind], "epoch": 3, "global_step": 4, **more}, last)
     message = message_of(last)
     assert "is the published code's" in message
-    assert f"{kind}_from_released" in message
+    assert "python -m xinc_pl import FILE" in message
 
 
 def test_without_a_checkpoint_fit_starts_and_the_others_refuse(last: Path) -> None:

@@ -11,11 +11,43 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
-from xinc_pl import FFN, Collage, Frame, Image, ImageINR, NeRV, VideoINR
+from xinc_pl import (
+    FFN,
+    FINER,
+    SIREN,
+    WIRE,
+    Collage,
+    Frame,
+    Gauss,
+    GridNeRV,
+    HashGrid,
+    HNeRV,
+    Image,
+    ImageINR,
+    NeRV,
+    PositionalMLP,
+    VideoINR,
+)
 from xinc_pl.callbacks import DissectedFrame, LastCheckpoint, Outputs, XINCCallback
 from xinc_pl.data import FramesDataModule
 
 SIZE = (16, 32)
+
+IMAGE_NETWORKS: dict[str, Callable[[], Any]] = {
+    "FFN": lambda: FFN(num_frequencies=6, widths=(10, 8), scale=2.0),
+    "SIREN": lambda: SIREN((10, 8)),
+    "FINER": lambda: FINER((10, 8)),
+    "Gauss": lambda: Gauss((10, 8), sigma=0.3),
+    "WIRE": lambda: WIRE((10, 8), omega=5.0, scale=2.0),
+    "PositionalMLP": lambda: PositionalMLP(3, (10, 8)),
+    "HashGrid": lambda: HashGrid(3, 2, 6, 4, 12, (10, 8)),
+}
+VIDEO_NETWORKS: dict[str, Callable[[], Any]] = {
+    "NeRV": lambda: NeRV(SIZE, strides=(2, 2), width=7, levels=6),
+    "HNeRV": lambda: HNeRV(SIZE, num_frames=4, strides=(2, 2), width=12, encoder_width=6),
+    "GridNeRV": lambda: GridNeRV(SIZE, (2, 4), width=8, strides=(2, 2)),
+}
+"""A small network of every kind, for ``tiny_photograph`` and for ``tiny_clip``."""
 
 
 def tiny_video() -> VideoINR:

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics, dissect
     from xinc_pl.data import CityscapesVPS, Clips, Collage, Image, Video, VIPSeg
     from xinc_pl.frames import Frame, Instance
-    from xinc_pl.models import FFN, NeRV
+    from xinc_pl.models import FFN, FINER, SIREN, WIRE, Gauss, GridNeRV, HashGrid, HNeRV, NeRV, PositionalMLP
     from xinc_pl.runs import RecordedRun, Run, RunError, load_run
     from xinc_pl.training import ImageINR, VideoINR
 
 __all__ = [
     "FFN",
+    "FINER",
+    "SIREN",
+    "WIRE",
     "Canvas",
     "CanvasEvolution",
     "CanvasRecorder",
@@ -39,7 +42,11 @@ __all__ = [
     "DissectionError",
     "Faithfulness",
     "Frame",
+    "Gauss",
+    "GridNeRV",
     "GroupingVariance",
+    "HNeRV",
+    "HashGrid",
     "Image",
     "ImageINR",
     "Instance",
@@ -51,6 +58,7 @@ __all__ = [
     "NeuronUMAP",
     "ObjectContributions",
     "PlaceOrContent",
+    "PositionalMLP",
     "RecordedRun",
     "RepresentationSpread",
     "Run",

@@ -28,6 +28,7 @@ import xinc_pl.models
 import xinc_pl.training
 from xinc_pl.callbacks import LastCheckpoint, ReconstructionWriter, RunSummary
 from xinc_pl.callbacks.guide import write_hyperparameters
+from xinc_pl.callbacks.loggers import run_of_checkpoint
 from xinc_pl.callbacks.outputs import callbacks_of, is_rehearsal
 from xinc_pl.checkpoints import CheckpointError
 from xinc_pl.complaints import one_line
@@ -40,11 +41,17 @@ from xinc_pl.settings import check_monitors, check_seed, check_trainer_settings
 from xinc_pl.suggestions import did_you_mean
 from xinc_pl.training import NonFiniteLossError
 
+TOOLS = {
+    "analyse": "xinc_pl.tools.analyse",
+    "compare": "xinc_pl.tools.compare",
+    "export": "xinc_pl.tools.export",
+    "import": "xinc_pl.tools.importing",
+}
+"""Words of the command line that are no subcommands of Lightning's, and the modules that know them."""
+
 _DESCRIPTION = f"""{xinc_pl.__doc__} And afterwards: `xinc analyse RUN` makes any analysis from a run's recordings,
 `xinc compare RUN RUN ...` lays the canvases of finished runs side by side, `xinc export RUN` writes a canvas as arrays;
-see `xinc analyse --help` and so on."""
-
-_TOOLS = ("analyse", "compare", "export")
+`xinc import FILE` makes a run of the authors' own weights; see `xinc analyse --help` and so on."""
 
 
 class OneLineParser(LightningArgumentParser):
@@ -80,6 +87,11 @@ def _is_bundled(file: Path) -> bool:
 
 class ConfigKeeper(SaveConfigCallback):
     """Writes the run's configuration beside its logs, and shows it in TensorBoard's table of runs."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write it, unless this only makes pictures for the run that a checkpoint is from."""
+        if stage != "predict" or run_of_checkpoint(self.config.get("ckpt_path")) is None:
+            super().setup(trainer, pl_module, stage)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Show the settings of model, data and training."""
@@ -208,6 +220,8 @@ class XINCCommandLine(LightningCLI):
             given.get("ckpt_path"), str(self.subcommand), self.trainer, self.model, given.get("weights_only")
         )
         given["ckpt_path"] = self.config[self.subcommand]["ckpt_path"] = None if path is None else str(path)
+        if self.subcommand == "predict" and run_of_checkpoint(path) is not None:
+            self.trainer.loggers = []  # they would make a new run's folder, with nothing in it
 
     def _warn_of_overruled_values(self) -> None:
         """Say which values were given in vain, because the data determine them."""
@@ -236,7 +250,7 @@ def _import(class_path: str) -> Any:  # noqa: ANN401 - a class, of whatever kind
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line: one of the tools, or one of Lightning's subcommands.
+    """Run the command line: one of ``TOOLS``, or one of Lightning's subcommands.
 
     Args:
         args: Its words; by default those the program was called with.
@@ -244,7 +258,7 @@ def main(args: Sequence[str] | None = None) -> None:
     # Lightning 2.6 on newer torch, once per run; nothing that a user could do anything about.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     words = sys.argv[1:] if args is None else list(args)
-    if words and words[0] in _TOOLS:
+    if words[:1] and words[0] in TOOLS:
         _run_tool(words[0], words[1:])
         return
     _check_subcommand(words)
@@ -259,7 +273,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _check_subcommand(words: Sequence[str]) -> None:
     """Miss a subcommand, or one that is misspelt."""
-    names = [*XINCCommandLine.subcommands(), *_TOOLS]
+    names = [*XINCCommandLine.subcommands(), *TOOLS]
     if not words:
         give_up(f"there is no subcommand; say {', '.join(names[:-1])} or {names[-1]}, as in xinc fit --config nerv")
     if not words[0].startswith("-") and words[0] not in names:
@@ -274,7 +288,7 @@ def _leave_process_group() -> None:
 
 def _run_tool(name: str, words: Sequence[str]) -> None:
     try:
-        importlib.import_module(f"xinc_pl.tools.{name}").main(words)
+        importlib.import_module(TOOLS[name]).main(words)
     except RunError as error:
         give_up(error)
     except KeyboardInterrupt:

@@ -168,7 +168,9 @@ def batch_of(frames: Sequence[Frame]) -> Batch:
     targets = [frame.target for frame in frames if frame.target is not None]
     if len(targets) != len(frames):
         raise ValueError("a frame without target cannot be trained on")
-    return Batch(torch.tensor([frame.index for frame in frames]), torch.stack(targets))
+    indices = torch.tensor([frame.index for frame in frames])
+    # A single frame, which may be large, is not copied.
+    return Batch(indices, torch.stack(targets) if len(targets) > 1 else targets[0][None])
 
 
 def pixel_coordinates(size: Size) -> Tensor:
@@ -188,6 +190,24 @@ def pixel_coordinates(size: Size) -> Tensor:
 def frame_time(index: Tensor, num_frames: int) -> Tensor:
     """Times of frames, index / num_frames in [0, 1): float64, same shape as ``index``."""
     return index.to(torch.float64) / num_frames
+
+
+def held_out_frames(num_frames: int, num_held_out: int) -> tuple[int, ...]:
+    """Numbers of the frames that a clip is not trained on: evenly spaced, never its first or last.
+
+    Raises:
+        ValueError: There are not so many between the first and the last.
+    """
+    if not 0 <= num_held_out <= max(num_frames - 2, 0):
+        raise ValueError(
+            f"num_held_out is {num_held_out}; of {num_frames} frames 0 to {max(num_frames - 2, 0)} can be held out, "
+            "for the first and the last are always trained on"
+        )
+    return tuple(round((index + 1) * (num_frames - 1) / (num_held_out + 1) - _TIE) for index in range(num_held_out))
+
+
+_TIE = 1e-9
+"""Halves are rounded down: Python would round them to even numbers."""
 
 
 def psnr_from_mse(mse: Tensor) -> Tensor:

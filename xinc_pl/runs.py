@@ -12,6 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from torch import nn
 
 from xinc_pl.analysis.dissected import DissectedFrame
+from xinc_pl.callbacks.loggers import run_of_checkpoint
 from xinc_pl.canvas import Canvas, Convention
 from xinc_pl.checkpoints import CheckpointError, load_weights, read_checkpoint
 from xinc_pl.complaints import one_line
@@ -27,7 +28,8 @@ __all__ = ["LINKS", "AnyRun", "RecordedRun", "Run", "RunError", "checkpoint_run"
 
 LINKS = {
     "data.size": ("model.init_args.size", "model.init_args.network.init_args.size"),
-    "data.num_frames": ("model.init_args.num_frames",),
+    "data.num_held_out": ("model.init_args.num_held_out",),
+    "data.num_frames": ("model.init_args.num_frames", "model.init_args.network.init_args.num_frames"),
 }
 """What the data know, so that nobody has to type it twice."""
 
@@ -182,9 +184,8 @@ def checkpoint_run(path: str | Path, checkpoint: str | Path | None = None, *, tr
 
 def _folder_around(checkpoint: Path) -> Path:
     """The run that a checkpoint belongs to."""
-    for folder in checkpoint.resolve().parents[:2]:
-        if (folder / "config.yaml").is_file():
-            return folder
+    if folder := run_of_checkpoint(checkpoint.resolve()):
+        return folder
     raise RunError(f"checkpoint {str(checkpoint)!r} lies in no run: there is no config.yaml beside it or one level up")
 
 

@@ -38,7 +38,7 @@ def test_a_total_that_is_the_intensity_beats_all_other_places() -> None:
     features = frame_features(target)
     result = compare_with_intensity("head", torch.from_numpy(3 * features.intensity + 2), features)
     assert result.with_intensity.actual == pytest.approx(1)
-    assert result.with_intensity.p == result.with_intensity.floor == 1 / (9 * 13), "so many places has the middle"
+    assert result.with_intensity.p == result.with_intensity.floor == 1 / (16 * 24)
     assert result.with_intensity.z > 10
     assert np.abs(result.difference).max() < 1e-12
 

@@ -14,6 +14,7 @@ from xinc_pl.frames import Frame, batch_of
 from xinc_pl.models import FFN, NeRV
 from xinc_pl.models.encodings import TimeEncoding
 from xinc_pl.training import ImageINR, INRModule, L1SSIMLoss, NonFiniteLossError, VideoINR
+from xinc_pl.training.base import Prediction
 
 SIZE = (16, 32)
 
@@ -129,9 +130,9 @@ def test_reported_psnr_is_the_mean_over_frames() -> None:
 
 def test_prediction_gives_all_frames_in_order() -> None:
     module, data = video()
-    predictions = cast(list[tuple[torch.Tensor, torch.Tensor]], trainer().predict(module, data))
-    assert torch.cat([indices for indices, _ in predictions]).tolist() == [0, 1, 2, 3]
-    torch.testing.assert_close(torch.cat([frames for _, frames in predictions]), module(torch.arange(4)))
+    predictions = cast(list[Prediction], trainer().predict(module, data))
+    assert torch.cat([indices for indices, *_ in predictions]).tolist() == [0, 1, 2, 3]
+    torch.testing.assert_close(torch.cat([frames for _, frames, _ in predictions]), module(torch.arange(4)))
 
 
 class Rates(Callback):

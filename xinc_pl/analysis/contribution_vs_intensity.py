@@ -60,6 +60,6 @@ def compare_with_intensity(layer: str, total: Tensor, features: FrameFeatures) -
         layer=layer,
         total=contributions,
         difference=contributions - features.intensity,
-        with_intensity=correlation_null(contributions, features.intensity),
-        with_edges=correlation_null(contributions, features.edges),
+        with_intensity=correlation_null(contributions, features.intensity, within=False),
+        with_edges=correlation_null(contributions, features.edges, within=False),
     )

@@ -139,7 +139,8 @@ def panels_of(rows: Iterable[Row]) -> tuple[Panel, ...]:
     """Sort a run's numbers into panels, in the order in which they first came.
 
     ``x_control``, ``x_null``, ``x_other_pair`` and ``x/null_y`` go with ``x`` and ``x/y``. Frames keep their own panels
-    where a callback looks at several: a mean over frames that disagree would say nothing.
+    where a callback looks at several: a mean over frames that disagree would say nothing. ``x_z``
+    is left out, for ``x_p`` tells the same.
     """
     rows = list(rows)
     frames: dict[str, set[int]] = {}
@@ -148,6 +149,8 @@ def panels_of(rows: Iterable[Row]) -> tuple[Panel, ...]:
             frames.setdefault(callback, set()).add(frame)
     panels: dict[tuple[str, str], dict[tuple[str, bool], dict[int, float]]] = {}
     for callback, layer, quantity, frame, epoch, value in rows:
+        if quantity.endswith("_z"):
+            continue
         base = quantity
         for word in _BESIDE:
             base = base.replace(word, "")

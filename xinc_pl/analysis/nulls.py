@@ -203,27 +203,30 @@ def shifted_correlations(fixed: Floats, moved: Floats) -> Floats:
     return shifted_products(*centred) / float(np.prod([np.linalg.norm(values) for values in centred]))
 
 
-def correlation_null(fixed: Floats, moved: Floats, given: Floats | None = None) -> Null:
+def correlation_null(fixed: Floats, moved: Floats, given: Floats | None = None, within: bool = True) -> Null:
     """A correlation beside those with a picture at all other places; both signs count.
 
     All cyclic shifts, near ones too: then each place of a picture that repeats cyclically is as likely as any other,
-    and p is uniform under the null, however smooth the pictures are. And all places within the frame.
+    and p is uniform under the null, however smooth the pictures are. And, as another null, all places within the frame.
 
     Args:
         fixed: (H, W).
         moved: (H, W), the picture that is shifted.
         given: (H, W), what is partialled out. It stays where it is. One that is constant explains nothing.
+        within: Whether places within the frame have to be beaten too.
     """
-    around, within = shifted_correlations(fixed, moved), correlations_within(fixed, moved)
+    around, inner_parts = shifted_correlations(fixed, moved), correlations_within(fixed, moved)
     if given is not None and not _is_constant(given):
         around = _partial(around, float(shifted_correlations(fixed, given)[0, 0]), shifted_correlations(given, moved))
         size = fixed.shape[0], fixed.shape[1]
         inner = (values[middle(size)] for values in (fixed, given))
-        within = _partial(within, float(shifted_correlations(*inner)[0, 0]), correlations_within(given, moved))
+        inner_parts = _partial(
+            inner_parts, float(shifted_correlations(*inner)[0, 0]), correlations_within(given, moved)
+        )
     here = tuple(part.start for part in middle((fixed.shape[0], fixed.shape[1])))
-    place = here[0] * within.shape[1] + here[1]
-    inside = Null(float(within[here]), np.delete(within.ravel(), place), two_sided=True)
-    return Null(float(around[0, 0]), around.ravel()[1:], two_sided=True, also=inside)
+    place = here[0] * inner_parts.shape[1] + here[1]
+    inside = Null(float(inner_parts[here]), np.delete(inner_parts.ravel(), place), two_sided=True)
+    return Null(float(around[0, 0]), around.ravel()[1:], two_sided=True, also=inside if within else None)
 
 
 def _partial(plain: Floats, fixed_given: float, given_moved: Floats) -> Floats:

@@ -17,8 +17,7 @@ class ContributionVsIntensity(XINCCallback):
     """Compares each layer's total contribution with the frame's intensity and edges (Fig. 5).
 
     Smooth pictures, as totals and frames are, correlate by themselves: what a correlation has to beat is the same one
-    with the frame shifted to any other place: cyclically; and within the frame, the middle of the total against every
-    other part of the frame. p is the larger of both. Logs the picture
+    with the frame shifted cyclically to any other place. Logs the picture
     ``xinc/contribution_vs_intensity/all_layers/comparison``, and the scalars below. A frame without target is left out,
     with a line that says so; so is the correlation with something constant.
 

@@ -124,6 +124,20 @@ def run_folder(trainer: Trainer) -> Path:
     return Path(trainer.strategy.broadcast(str(folder)))
 
 
+def run_of_checkpoint(checkpoint: object) -> Path | None:
+    """The folder of the run that a checkpoint lies in, which has its ``config.yaml``; None if it lies in none.
+
+    Args:
+        checkpoint: A file, or whatever else a trainer takes for one.
+    """
+    if not isinstance(checkpoint, str | Path):
+        return None
+    for folder in Path(checkpoint).absolute().parents[:2]:
+        if (folder / "config.yaml").is_file():
+            return folder
+    return None
+
+
 _NOBODYS_METHOD = "xinc_asks_whether_it_answers_to_everything"
 
 

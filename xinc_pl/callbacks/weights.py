@@ -57,5 +57,7 @@ def _average_weights(callbacks: Iterable[object]) -> bool:
 
 def _fingerprint(network: nn.Module) -> Tensor:
     """Sums of all parameters: float64 (number of parameters,); NaN counts as 0, so that it equals itself."""
-    sums = [parameter.detach().sum(dtype=torch.float64).cpu() for parameter in network.parameters()]
+    parameters = [parameter.detach() for parameter in network.parameters()]
+    values = [torch.view_as_real(each) if each.is_complex() else each for each in parameters]
+    sums = [each.sum(dtype=torch.float64).cpu() for each in values]
     return torch.stack(sums).nan_to_num() if sums else torch.zeros(0)

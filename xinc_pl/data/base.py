@@ -10,7 +10,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from xinc_pl.arguments import MAX_SEED, check_size, check_whole
-from xinc_pl.frames import Batch, Frame, Size, batch_of
+from xinc_pl.frames import Batch, Frame, Size, batch_of, held_out_frames
 from xinc_pl.memory import require_memory
 
 _BYTES_PER_PIXEL = 3 * 4
@@ -68,9 +68,18 @@ class FramesDataModule(LightningDataModule, ABC):
         batch_size: Frames per training step.
         repeats: How often an epoch goes through all frames.
         seed: Decides, together with the epoch, the order of the frames.
+        num_held_out: How many frames, evenly spaced, are not trained on: see ``held_out_frames``.
     """
 
-    def __init__(self, size: Size | None, num_frames: int | None, batch_size: int, repeats: int, seed: int) -> None:
+    def __init__(
+        self,
+        size: Size | None,
+        num_frames: int | None,
+        batch_size: int,
+        repeats: int,
+        seed: int,
+        num_held_out: int = 0,
+    ) -> None:
         super().__init__()
         for name, value in {"num_frames": num_frames, "batch_size": batch_size, "repeats": repeats}.items():
             if value is not None:
@@ -78,11 +87,15 @@ class FramesDataModule(LightningDataModule, ABC):
         if size is not None:
             check_size(type(self).__name__, size)
         check_whole(type(self).__name__, "seed", seed, 0, MAX_SEED)
+        check_whole(type(self).__name__, "num_held_out", num_held_out, 0)
+        if num_frames is not None:
+            _check_held_out(type(self).__name__, num_frames, num_held_out)
         self._size: Size | None = None if size is None else (size[0], size[1])
         self._num_frames = num_frames
         self.batch_size = batch_size
         self.repeats = repeats
         self.seed = seed
+        self.num_held_out = num_held_out
         self._frames: tuple[Frame, ...] | None = None
 
     @abstractmethod
@@ -109,6 +122,7 @@ class FramesDataModule(LightningDataModule, ABC):
         if self._frames is None:
             self._check_memory()
             self._frames = self.load()
+            _check_held_out(type(self).__name__, len(self._frames), self.num_held_out)
         return self._frames
 
     def _check_memory(self) -> None:
@@ -140,8 +154,10 @@ class FramesDataModule(LightningDataModule, ABC):
         return tuple(self.frames[index] for index in indices)
 
     def train_dataloader(self) -> DataLoader[Frame]:
-        """Shuffled batches of frames."""
-        dataset = FrameDataset(self.frames, self.repeats)
+        """Shuffled batches of frames, without those that are held out."""
+        held_out = held_out_frames(len(self.frames), self.num_held_out)
+        seen = [frame for number, frame in enumerate(self.frames) if number not in held_out]
+        dataset = FrameDataset(seen, self.repeats)
         return self._loader(dataset, sampler=EpochShuffle(len(dataset), self.seed))
 
     def val_dataloader(self) -> DataLoader[Frame]:
@@ -163,6 +179,13 @@ class FramesDataModule(LightningDataModule, ABC):
         return DataLoader(
             dataset, batch_size=self.batch_size, collate_fn=_collate, generator=generator, num_workers=0, **kwargs
         )
+
+
+def _check_held_out(name: str, num_frames: int, num_held_out: int) -> None:
+    try:
+        held_out_frames(num_frames, num_held_out)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _collate(frames: Sequence[Frame]) -> Batch:

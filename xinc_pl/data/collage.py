@@ -220,10 +220,19 @@ class Collage(FramesDataModule):
         num_frames: Number of frames. The scene takes the whole clip: with more frames, things move slower.
         batch_size: Frames per training step.
         seed: Varies the paths of the objects and decides the order of the frames in training.
+        num_held_out: How many frames, evenly spaced, are not trained on; ``val/psnr_seen`` and ``val/psnr_unseen`` tell
+            them apart.
     """
 
-    def __init__(self, size: Size = (128, 256), num_frames: int = 30, batch_size: int = 2, seed: int = 0) -> None:
-        super().__init__(size, num_frames, batch_size, repeats=1, seed=seed)
+    def __init__(
+        self,
+        size: Size = (128, 256),
+        num_frames: int = 30,
+        batch_size: int = 2,
+        seed: int = 0,
+        num_held_out: int = 0,
+    ) -> None:
+        super().__init__(size, num_frames, batch_size, repeats=1, seed=seed, num_held_out=num_held_out)
 
     def load(self) -> tuple[Frame, ...]:
         """Render the clip."""

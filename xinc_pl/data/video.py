@@ -44,6 +44,8 @@ class Video(FramesDataModule):
             KITTI's PNG.
         flow_direction: ``to_next``: a frame's file goes from it to the next frame, as most do; ``from_previous``: from
             the frame before to it; ``to_previous``: from it back to the frame before.
+        num_held_out: How many frames, evenly spaced, are not trained on; ``val/psnr_seen`` and ``val/psnr_unseen`` tell
+            them apart.
     """
 
     def __init__(
@@ -63,8 +65,9 @@ class Video(FramesDataModule):
         all_labelled: bool = True,
         flow: str | None = None,
         flow_direction: FlowDirection = "to_next",
+        num_held_out: int = 0,
     ) -> None:
-        super().__init__(size, num_frames, batch_size, repeats=1, seed=seed)
+        super().__init__(size, num_frames, batch_size, repeats=1, seed=seed, num_held_out=num_held_out)
         if first_frame < 0 or every_n_frames < 1:
             raise ValueError(
                 f"Video: first_frame is {first_frame} and every_n_frames is {every_n_frames}; they must be at "

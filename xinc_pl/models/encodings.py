@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from xinc_pl.memory import require_memory
+
 
 class FourierFeatures(nn.Module):
     """[sin, cos](2 pi x B^T) of coordinates x (..., 2), with a fixed random B: (..., 2 * num_frequencies).
@@ -24,6 +26,9 @@ class FourierFeatures(nn.Module):
         super().__init__()
         if not 0 < scale < math.inf:
             raise ValueError(f"FourierFeatures: scale is {scale}; it must be positive")
+        if num_frequencies < 1:
+            raise ValueError(f"FourierFeatures: num_frequencies is {num_frequencies}; it must be at least 1")
+        require_memory(8 * num_frequencies, f"{num_frequencies} random frequencies", "set num_frequencies to less")
         self.register_buffer("frequencies", torch.randn(num_frequencies, 2) * scale)
         self._remembered: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -107,3 +112,30 @@ class TimeEncoding(nn.Module):
         bases = self.bits.to(device).view(torch.float32).to(torch.float64)
         phases = time.to(device, torch.float64)[:, None] * bases
         return torch.cat([phases.sin(), phases.cos()], dim=-1)
+
+
+class PositionalEncoding(nn.Module):
+    """[sin(2^l pi x), cos(2^l pi x)], l = 0 .. levels - 1, of coordinates x (..., 2): (..., 4 * levels).
+
+    NeRF's encoding (Mildenhall et al. 2020, Eq. 4): for each coordinate, sine and cosine of every level in turn.
+
+    Args:
+        levels: Number of frequencies.
+    """
+
+    def __init__(self, levels: int = 8) -> None:
+        super().__init__()
+        if not 1 <= levels <= _MAX_LEVELS:
+            raise ValueError(
+                f"PositionalEncoding: levels is {levels}; give 1 to {_MAX_LEVELS}, which is finer than pixels"
+            )
+        self.levels = levels
+
+    def forward(self, coordinates: Tensor) -> Tensor:
+        """Encode coordinates (..., 2), in their precision."""
+        frequencies = math.pi * 2.0 ** torch.arange(self.levels, dtype=coordinates.dtype, device=coordinates.device)
+        phases = coordinates[..., None] * frequencies
+        return torch.stack([phases.sin(), phases.cos()], dim=-1).flatten(-3)
+
+
+_MAX_LEVELS = 16

@@ -91,8 +91,13 @@ class NeRV(nn.Module):
         return torch.tanh(self.head(features)) * 0.5 + 0.5
 
 
-def grid_size(size: tuple[int, int], strides: Sequence[int]) -> tuple[int, int]:
-    """Height and width of the stem's output.
+def grid_size(size: tuple[int, int], strides: Sequence[int], name: str = "NeRV") -> tuple[int, int]:
+    """Height and width of the grid that blocks of these strides enlarge to the size.
+
+    Args:
+        size: Height and width of a frame.
+        strides: Of the blocks.
+        name: Of the network, for the message.
 
     Raises:
         ValueError: The strides do not divide the size.
@@ -101,7 +106,7 @@ def grid_size(size: tuple[int, int], strides: Sequence[int]) -> tuple[int, int]:
     if size[0] % stride or size[1] % stride or min(size) < 1:
         nearest = tuple(max(round(side / stride), 1) * stride for side in size)
         raise ValueError(
-            f"NeRV: the strides {tuple(strides)} multiply to {stride}, which does not divide the size "
+            f"{name}: the strides {tuple(strides)} multiply to {stride}, which does not divide the size "
             f"{size[0]}x{size[1]}; use {nearest[0]}x{nearest[1]}, or other strides"
         )
     return size[0] // stride, size[1] // stride
@@ -129,11 +134,11 @@ def first_width(
     return width
 
 
-def block_widths(width: int, num_blocks: int) -> list[int]:
-    """Channels before the first and after every block, each max(round(before / 1.2), 6)."""
+def block_widths(width: int, num_blocks: int, min_width: int = _MIN_WIDTH) -> list[int]:
+    """Channels before the first and after every block, each max(round(before / 1.2), min_width)."""
     widths = [width]
     for _ in range(num_blocks):
-        widths.append(max(round(widths[-1] / _REDUCTION), _MIN_WIDTH))
+        widths.append(max(round(widths[-1] / _REDUCTION), min_width))
     return widths
 
 

@@ -41,6 +41,9 @@ def nerv_from_released(state: Mapping[str, Tensor], grid: tuple[int, int]) -> Ne
     weights = [state[f"decoder.{block}.conv.upconv.0.weight"] for block in blocks]
     if not weights or "head_layer.weight" not in state:
         raise ValueError(f"not a NeRV of the published code: its state dict has the keys {sorted(state)}")
+    needed = [f"{layer}.{kind}" for layer in _nerv_layers(blocks) for kind in ("weight", "bias")]
+    if missing := [key for key in needed if key not in state]:
+        raise ValueError(f"not a NeRV of the published code: its state dict has no {missing[0]}")
     widths = [weight.shape[1] for weight in [*weights, state["head_layer.weight"]]]
     strides = [math.isqrt(len(weight) // after) for weight, after in zip(weights, widths[1:], strict=True)]
     network = NeRV(
@@ -64,21 +67,73 @@ def nerv_from_released(state: Mapping[str, Tensor], grid: tuple[int, int]) -> Ne
     return network
 
 
+def network_from_released(state: Mapping[str, Tensor], grid: tuple[int, int] | None = None) -> FFN | NeRV:
+    """Build the network whose weights these are: of an image (FFN) or of a video (NeRV).
+
+    Args:
+        state: The authors' state dict, whatever stands before its keys (``module.``, ``model.``, ``blocks.0.``).
+        grid: Of a NeRV, height and width of the stem's output; by default it is twice as wide as high, as the paper's
+            (8, 16).
+
+    Raises:
+        ValueError: They are of neither, or incomplete.
+    """
+    state = {_PREFIXES.sub("", key): value for key, value in state.items()}
+    if _FREQUENCIES in state:
+        return _ffn_from_state(state)
+    if any(re.fullmatch(_BLOCK.format(r"\d+", "weight"), key) for key in state):
+        return nerv_from_released(state, grid or _grid_of(state))
+    raise ValueError(
+        f"these are no weights of the published code: it has {_FREQUENCIES} or decoder.1.conv.upconv.0.weight, they "
+        f"have {', '.join(sorted(state)[:4]) or 'nothing'}"
+    )
+
+
 def how_to_load(keys: Iterable[object]) -> str | None:
     """How weights of the published code come into this package; None if they are not from there.
 
     Args:
         keys: Of their state dict; there may be other words among them.
     """
-    words = {re.sub(r"^((module|model)\.)+", "", key) for key in keys if isinstance(key, str)}
-    if "positional_encoding.B" in words and "net.0.linear.weight" in words:
-        return (
-            "read it with torch.load(file, weights_only=False), which needs omegaconf and runs what the file holds, so "
-            "that it must be the authors' own; and give B and the layers to xinc_pl.models.ffn_from_released"
-        )
-    if any(re.fullmatch(_BLOCK.format(r"\d+", "weight"), word) for word in words):
-        return "give its state_dict and the grid, (8, 16) in the paper, to xinc_pl.models.nerv_from_released"
+    words = {_PREFIXES.sub("", key) for key in keys if isinstance(key, str)}
+    is_ffn = _FREQUENCIES in words and "net.0.linear.weight" in words
+    if is_ffn or any(re.fullmatch(_BLOCK.format(r"\d+", "weight"), word) for word in words):
+        return "make a run of it with `python -m xinc_pl import FILE`"
     return None
 
 
+def _nerv_layers(blocks: Sequence[int]) -> list[str]:
+    """What the authors call the layers of a NeRV, input side first."""
+    return ["decoder.0.conv.downconv", *(f"decoder.{block}.conv.upconv.0" for block in blocks), "head_layer"]
+
+
+def _ffn_from_state(state: Mapping[str, Tensor]) -> FFN:
+    found = {match[1]: key for key in state if (match := re.fullmatch(r"(net\.\d+(?:\.linear)?)\.weight", key))}
+    layers = sorted(found, key=lambda layer: int(layer.split(".")[1]))
+    missing = next((layer for layer in layers if f"{layer}.bias" not in state), None)
+    if missing is not None or not layers:
+        raise ValueError(f"not an FFN of the published code: there is no {missing or 'net.0.linear'}.bias")
+    try:
+        return ffn_from_released(
+            state[_FREQUENCIES], [(state[f"{layer}.weight"], state[f"{layer}.bias"]) for layer in layers]
+        )
+    except RuntimeError as error:
+        raise ValueError(f"not an FFN of the published code: {' '.join(str(error).split())}") from error
+
+
+def _grid_of(state: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Height and width of the stem's output, if it is twice as wide as high."""
+    stem, block = (state.get(key) for key in ("decoder.0.conv.downconv.weight", "decoder.1.conv.upconv.0.weight"))
+    if stem is None or block is None:
+        raise ValueError("not a NeRV of the published code: its stem or its first block is missing")
+    places = len(stem) // block.shape[1]
+    height = math.isqrt(places // 2)
+    if 2 * height**2 != places:
+        raise ValueError(f"the stem makes {places} places, which are not twice as wide as high; say its grid")
+    return height, 2 * height
+
+
 _BLOCK = r"decoder\.{}\.conv\.upconv\.0\.{}"
+_FREQUENCIES = "positional_encoding.B"
+_PREFIXES = re.compile(r"^((module|model|blocks\.0)\.)+")
+"""What training wraps a network in: parallel training, Lightning, a list of one network."""

@@ -1,7 +1,6 @@
 """``xinc compare``: are the canvases of several trainings alike?"""
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from xinc_pl.names import path_part
 from xinc_pl.plots.figures import moment_title, pixels_of
 from xinc_pl.runs import AnyRun, RecordedRun, RunError, checkpoint_run, load_run
 from xinc_pl.suggestions import did_you_mean
+from xinc_pl.tools.folders import check_target, new_folder
 from xinc_pl.tools.tables import comparison_csv, comparison_markdown, scalars_of
 from xinc_pl.tools.words import TRUST, ToolParser
 
@@ -63,12 +63,12 @@ def main(args: Sequence[str]) -> None:
     if len(options.runs) < 2:
         raise RunError(f"{options.runs[0]} is one run; give two or more to compare")
     _check_options(options.frame, options.seed)
-    _check_target(options.out)
+    check_target(options.out)
     runs = [_loaded(path, options.frame, options.trust) for path in options.runs]
     _check_different(runs)
     print(f"comparing {len(runs)} runs; laying out large layers takes a minute", flush=True)
     comparison = compare_runs(runs, options.frame, options.layers, options.convention, options.seed)
-    folder = _new_folder(options.out)
+    folder = new_folder(options.out, "compare")
     write_comparison(comparison, folder)
     if comparison.left_out:
         print(f"left out, because not all runs have them: {', '.join(comparison.left_out)}")
@@ -274,28 +274,3 @@ def _titles(runs: Sequence[AnyRun], dissected: Sequence[DissectedFrame]) -> tupl
         f"{run.name if unique else run.source} · {moment_title(run.epoch, each.quality)}"
         for run, each in zip(runs, dissected, strict=True)
     )
-
-
-def _check_target(folder: Path | None) -> None:
-    if folder is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        raise RunError(f"{str(folder)!r} is there already, and nothing is overwritten; give another folder with --out")
-    target = Path("lightning_logs") if folder is None else folder
-    existing = next(path for path in (target.absolute(), *target.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        why = "is not writable" if existing.is_dir() else "is no folder"
-        raise RunError(f"{str(target)!r} cannot be written to: {str(existing)!r} {why}; give another with --out")
-
-
-def _new_folder(folder: Path | None) -> Path:
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    number = 0
-    while True:
-        free = Path("lightning_logs") / f"compare_{number}"
-        try:
-            free.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return free

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -25,6 +25,20 @@ from xinc_pl.training.trial import try_module
 
 class NonFiniteLossError(RuntimeError):
     """The loss has become NaN or infinite: there is nothing to go on with."""
+
+
+class Prediction(NamedTuple):
+    """What ``predict_step`` gives.
+
+    Attributes:
+        numbers: int64 (B,), by which the frames are sorted and named.
+        frames: Their reconstruction (B, C, H, W) in [0, 1].
+        target: What they should be, (B, C, H, W); NaN where that is not known. None if it is of no frame.
+    """
+
+    numbers: Tensor
+    frames: Tensor
+    target: Tensor | None = None
 
 
 class INRModule(LightningModule, ABC):
@@ -83,6 +97,15 @@ class INRModule(LightningModule, ABC):
         del indices
         return None
 
+    def step_inputs(self, indices: Tensor) -> Tensor | None:
+        """What the network is called with in a training step on frames ``indices`` (B,); None if that is not told."""
+        return self.inputs_of(indices)
+
+    def step_pair(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """Prediction and target of a training step, both (B, C, H, W)."""
+        del batch_idx
+        return self.reconstruct(batch.indices), batch.target
+
     def check_frame(self, frame: Frame, num_frames: int) -> None:
         """Insist that the data are such as this module fits. Nothing by default.
 
@@ -113,8 +136,7 @@ class INRModule(LightningModule, ABC):
             NonFiniteLossError: The loss is NaN or infinite.
             MisconfigurationException: The network makes frames of another shape, which a loss might broadcast.
         """
-        del batch_idx
-        prediction, target = self.reconstruct(batch.indices).float(), batch.target.float()
+        prediction, target = (each.float() for each in self.step_pair(batch, batch_idx))
         if prediction.shape != target.shape:
             raise MisconfigurationException(
                 f"the network makes frames of shape {tuple(prediction.shape[1:])} (channels, height, width), but those "
@@ -157,10 +179,10 @@ class INRModule(LightningModule, ABC):
         del batch_idx
         self._measure(self.test_metrics, batch)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Frame numbers (B,) and their reconstruction (B, C, H, W) in [0, 1]."""
+    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
+        """Reconstruct the frames of one batch, beside what they should be."""
         del batch_idx
-        return batch.indices, self(batch.indices)
+        return Prediction(batch.indices, self(batch.indices), batch.target.float())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam, with the learning rate following the schedule step by step."""
@@ -221,6 +243,11 @@ class INRModule(LightningModule, ABC):
             lines.append(f"schedule is {self.schedule!r}, and the checkpoint's was not: {holds}")
         return [f"{type(self).__name__}: {line}" for line in lines]
 
+    def _measure_apart(self, prefix: str, indices: Tensor, prediction: Tensor, target: Tensor) -> None:
+        """Measure some frames apart from others. Nothing by default."""
+
     def _measure(self, metrics: MetricCollection, batch: Batch) -> None:
-        metrics.update(self(batch.indices), batch.target.float())
+        prediction, target = self(batch.indices), batch.target.float()
+        metrics.update(prediction, target)
+        self._measure_apart(str(metrics.prefix), batch.indices, prediction, target)
         self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(batch.indices))

@@ -121,7 +121,7 @@ def _require_training_memory(module: "INRModule", indices: Tensor) -> None:
 
     Nothing is computed: the network is followed on tensors without data. One that cannot be followed so is let pass.
     """
-    inputs = module.inputs_of(indices)
+    inputs = module.step_inputs(indices)
     if inputs is None:
         return
     held: list[Tensor] = []

@@ -1,0 +1,47 @@
+"""Every network under every callback."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import IMAGE_NETWORKS, SIZE, VIDEO_NETWORKS, tiny_clip, tiny_photograph, trainer
+
+import xinc_pl.callbacks
+from xinc_pl import ImageINR, VideoINR
+from xinc_pl.callbacks import XINCCallback
+
+FEWER: dict[str, dict[str, Any]] = {
+    "GroupingVariance": {"partitions": ["rgb"]},
+    "Faithfulness": {"num_neurons": 4, "conventions": ["effect"]},
+}
+NOT_FOR_IMAGES = {"motion_contributions", "object_contributions", "neuron_umap"}
+"""The last needs more neurons than the tiny ones have."""
+KINDS = [
+    kind
+    for name in xinc_pl.callbacks.__all__
+    if isinstance(kind := getattr(xinc_pl.callbacks, name), type)
+    and issubclass(kind, XINCCallback)
+    and kind is not XINCCallback
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted((IMAGE_NETWORKS | VIDEO_NETWORKS).keys() - {"FFN", "NeRV"}))
+def test_every_callback_takes_it_apart(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layers = ["block_2", "head"] if name == "HNeRV" else None
+    callbacks = [
+        kind(at_epochs=(), on_error="raise", convention="effect", layers=layers, **FEWER.get(kind.__name__, {}))
+        if kind.__name__ != "Faithfulness"
+        else kind(at_epochs=(), on_error="raise", layers=layers, **FEWER["Faithfulness"])
+        for kind in KINDS
+    ]
+    run = trainer(tmp_path, callbacks, max_epochs=1)
+    if name in IMAGE_NETWORKS:
+        run.fit(ImageINR(IMAGE_NETWORKS[name](), SIZE), tiny_photograph())
+    else:
+        run.fit(VideoINR(VIDEO_NETWORKS[name](), 4, SIZE), tiny_clip())
+    assert run.log_dir is not None
+    left = {path.name for path in (Path(run.log_dir) / "xinc").iterdir()}
+    assert {callback.name for callback in callbacks} - left <= (NOT_FOR_IMAGES if name in IMAGE_NETWORKS else set())
