@@ -81,7 +81,10 @@ def test_fit_trains_dissects_keeps_checkpoints_and_sums_up(base: str, capsys: py
     analyses = {"grouping_variance", "representation_spread", "contribution_vs_intensity"}
     if base == "nerv":
         analyses |= {"object_contributions", "motion_contributions"}  # place or content: in longer clips
-    assert {path.name for path in (run / "xinc").iterdir()} == {"contribution_canvas", "recordings", *analyses}
+    assert {path.name for path in (run / "xinc").iterdir()} == {
+        *("contribution_canvas", "neuron_umap", "recordings"),
+        *analyses,
+    }
     assert len(list((run / "xinc/recordings").glob("epoch_*.safetensors"))) == 3
     assert all(list((run / "xinc" / name / "all_layers").rglob("*_epoch_0003.png")) for name in analyses)
     printed = capsys.readouterr().out

@@ -43,8 +43,8 @@ ALLOWED = {
         *("callbacks", "recorded", "scalars", "trust"),
     },
     "tools": {
-        *("analysis", "arguments", "callbacks", "canvas", "checkpoints", "config_files", "inert", "models", "names"),
-        *("plain_yaml", "plots", "runs", "suggestions", "training"),
+        *("analysis", "arguments", "callbacks", "canvas", "checkpoints", "complaints", "config_files", "frames"),
+        *("inert", "models", "names", "plain_yaml", "plots", "runs", "suggestions", "training"),
     },
     "config_files": {"plain_yaml", "suggestions"},
     "refusals": {"complaints", "memory"},
@@ -114,7 +114,7 @@ def test_every_part_is_accounted_for() -> None:
 
 
 ROOMS = (
-    {"errors", "maps"},
+    {"errors", "maps", "mosaic"},
     {"backends", "recording"},
     {"layers"},
     {"rules"},

@@ -64,7 +64,7 @@ COMMANDS = re.findall(r"^ {4}(?:.*&& )?python -m xinc_pl (.*?) *(?:#.*)?$", READ
 def test_commands_on_a_run_work_whatever_its_settings() -> None:
     main(["fit", *RUNS[0]])
     commands = [each for each in COMMANDS if "$RUN" in each]
-    assert [each.split()[0] for each in commands] == ["fit", "validate", "predict"]
+    assert [each.split()[0] for each in commands] == ["fit", "validate", "predict", "analyse", "export"]
     for command in commands:
         main(shlex.split(command.replace("$RUN", "lightning_logs/version_0")))
     assert list(Path("lightning_logs").rglob("*.gif"))

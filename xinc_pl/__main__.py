@@ -10,7 +10,7 @@ def _without(folder: str, search_path: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] in (["compare"], ["import"]) and "--trust" not in sys.argv:
+    if sys.argv[1:2] and sys.argv[1] in ("analyse", "compare", "export", "import") and "--trust" not in sys.argv:
         # Python puts the working folder first. It may be that of somebody's run, with an umap.py in it.
         sys.path[:] = _without(os.getcwd(), sys.path)
 

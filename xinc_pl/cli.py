@@ -41,11 +41,17 @@ from xinc_pl.settings import check_monitors, check_seed, check_trainer_settings
 from xinc_pl.suggestions import did_you_mean
 from xinc_pl.training import NonFiniteLossError
 
-TOOLS = {"compare": "xinc_pl.tools.compare", "import": "xinc_pl.tools.importing"}
+TOOLS = {
+    "analyse": "xinc_pl.tools.analyse",
+    "compare": "xinc_pl.tools.compare",
+    "export": "xinc_pl.tools.export",
+    "import": "xinc_pl.tools.importing",
+}
 """Words of the command line that are no subcommands of Lightning's, and the modules that know them."""
 
-_DESCRIPTION = f"""{xinc_pl.__doc__} And afterwards: `xinc compare RUN RUN ...` lays the canvases of finished runs side
-by side, `xinc import FILE` makes a run of the authors' own weights; see `xinc compare --help`, `xinc import --help`."""
+_DESCRIPTION = f"""{xinc_pl.__doc__} And afterwards: `xinc analyse RUN` makes any analysis from a run's recordings,
+`xinc compare RUN RUN ...` lays the canvases of finished runs side by side, `xinc export RUN` writes a canvas as arrays;
+`xinc import FILE` makes a run of the authors' own weights; see `xinc analyse --help` and so on."""
 
 
 class OneLineParser(LightningArgumentParser):
@@ -244,7 +250,7 @@ def _import(class_path: str) -> Any:  # noqa: ANN401 - a class, of whatever kind
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line: a tool (``compare``, ``import``), or one of Lightning's subcommands.
+    """Run the command line: one of ``TOOLS``, or one of Lightning's subcommands.
 
     Args:
         args: Its words; by default those the program was called with.
@@ -285,3 +291,7 @@ def _run_tool(name: str, words: Sequence[str]) -> None:
         importlib.import_module(TOOLS[name]).main(words)
     except RunError as error:
         give_up(error)
+    except KeyboardInterrupt:
+        done = "; what was finished is written, and the same command goes on from there" if name == "analyse" else ""
+        sys.stderr.write(f"\nxinc: interrupted{done}\n")
+        sys.exit(128 + signal.SIGINT)

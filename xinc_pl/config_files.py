@@ -25,7 +25,7 @@ class BundledConfigFile(ActionConfigFile):
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:  # noqa: ANN401
         """Apply the configuration that ``values`` names."""
-        path = _find_config(values)
+        path = find_config(values)
         if not _is_text(values):
             _check_keys(read_config(path), parser, values)
             # Named, when a value of it turns out to be wrong.
@@ -75,7 +75,12 @@ def file_with_key(files: Iterable[Path], key: str) -> Path | None:
     return None
 
 
-def _find_config(name: str) -> Path:
+def find_config(name: str) -> Path:
+    """The file of a configuration: a path, or the name of a bundled one.
+
+    Raises:
+        TypeError: There is none.
+    """
     if _is_text(name) or Path(name).is_file():
         return Path(name)
     bundled = bundled_configs()

@@ -62,6 +62,12 @@ class Run:
         return (self.epoch,)
 
     @property
+    def num_frames(self) -> int | None:
+        """How many frames the network was fitted to, if its module or its data tell."""
+        counts = (getattr(source, "num_frames", None) for source in (self._module, self._data))
+        return next((count for count in counts if isinstance(count, int)), None)
+
+    @property
     def source(self) -> Path:
         """The file that the weights are from."""
         return self.checkpoint

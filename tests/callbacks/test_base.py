@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -283,14 +283,15 @@ def test_a_rehearsal_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_network_is_dissected_where_it_stands_not_as_it_was(tmp_path: Path) -> None:
+    video = tiny_video()
+
     class Sums(Probe):
         def analyse(self, frames: Sequence[DissectedFrame], layers: Sequence[str], outputs: Outputs) -> None:
             super().analyse(frames, layers, outputs)
-            module: LightningModule = outputs.trainer.lightning_module
-            expected = module(torch.tensor([0]))[0].detach()
+            expected = video(torch.tensor([0]))[0].detach()
             assert torch.allclose(frames[0].reconstruction, expected, atol=1e-6)
 
-    trainer(tmp_path, [Sums(at_epochs=(0, 1, 2), on_error="raise")]).fit(tiny_video(), tiny_clip())
+    trainer(tmp_path, [Sums(at_epochs=(0, 1, 2), on_error="raise")]).fit(video, tiny_clip())
 
 
 def test_the_base_class_cannot_be_used_itself() -> None:

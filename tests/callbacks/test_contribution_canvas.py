@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer, weights_of
 
-from xinc_pl import ContributionCanvas, dissect
+from xinc_pl import CanvasRecorder, ContributionCanvas, XINCCallback, dissect, load_run
 from xinc_pl.canvas import CONVENTIONS, Convention
 
 
@@ -107,3 +108,54 @@ def test_the_same_neurons_under_two_conventions_next_to_each_other(tmp_path: Pat
 def test_there_must_be_something_to_compare_with(beside: str) -> None:
     with pytest.raises(ValueError, match=r"beside is .*choose from released, effect"):
         ContributionCanvas(beside=beside)
+
+
+def maps_of(folder: Path, epoch: int, layer: str = "layer_2") -> dict[str, np.ndarray]:
+    with np.load(folder / f"xinc/contribution_canvas/{layer}/maps_epoch_{epoch:04d}.npz") as stored:
+        return dict(stored)
+
+
+def run_with(folder: Path, *callbacks: XINCCallback) -> Path:
+    run = trainer(folder, callbacks, max_epochs=2)
+    run.fit(tiny_image(), tiny_photograph())
+    return Path(str(run.log_dir))
+
+
+def test_the_top_neurons_and_those_that_changed_most(tmp_path: Path) -> None:
+    recorder = CanvasRecorder(at_epochs=(0, 1))
+    top = run_with(tmp_path / "top", ContributionCanvas(num_neurons=3, order="top", at_epochs=(0, 1)), recorder)
+    recorder = CanvasRecorder(at_epochs=(0, 1))
+    changed = run_with(
+        tmp_path / "changed", ContributionCanvas(num_neurons=3, order="changed", at_epochs=(0, 1)), recorder
+    )
+    run = load_run(top)
+    sums = [run.canvas(epoch)["layer_2"].magnitudes().double().sum((1, 2)).numpy() for epoch in (0, 1)]
+    for epoch in (0, 1):
+        assert maps_of(top, epoch)["neurons"].tolist() == np.argsort(-sums[epoch])[:3].tolist()
+    assert maps_of(changed, 0)["neurons"].tolist() == np.argsort(-sums[0])[:3].tolist()
+    moved = np.abs(sums[1] / sums[1].sum() - sums[0] / sums[0].sum())
+    assert maps_of(changed, 1)["neurons"].tolist() == np.argsort(-moved)[:3].tolist()
+
+
+def test_named_neurons_and_no_maps_beside_a_recording(tmp_path: Path) -> None:
+    canvas = ContributionCanvas(neurons=[7, 2], at_epochs=(0,))
+    with_recorder = run_with(tmp_path / "with", canvas, CanvasRecorder(at_epochs=(2,)))
+    first, last = maps_of(with_recorder, 0), maps_of(with_recorder, 2)
+    assert first["neurons"].tolist() == last["neurons"].tolist() == [7, 2]
+    assert "maps" in first  # this moment is not recorded
+    assert "maps" not in last
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"neurons": [1, 1]}, "give each index once"),
+        ({"neurons": []}, "give a list of 1 to 100 indices"),
+        ({"neurons": [-1]}, "neurons is -1"),
+        ({"neurons": [1], "order": "top"}, "leave one of them out"),
+        ({"order": "best"}, "choose sample, top or changed"),
+    ],
+)
+def test_neurons_and_order_that_do_not_do(options: dict[str, Any], line: str) -> None:
+    with pytest.raises(ValueError, match=line):
+        ContributionCanvas(**options)

@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny import Probe, tiny_image, tiny_photograph, trainer
 
 from xinc_pl.callbacks import LastCheckpoint
+from xinc_pl.callbacks.board import board_of
 from xinc_pl.callbacks.loggers import picture_shower, run_folder
 from xinc_pl.callbacks.outputs import Outputs
 
@@ -158,7 +159,7 @@ KINDS = [Wandb, MLFlow, Comet, Aim, NeptuneLogger, SomeNeptune, LitLogger, Duck]
 def test_a_picture_reaches_every_kind_of_logger_as_it_is(tmp_path: Path, kind: type[StandIn]) -> None:
     logger = kind()
     run = trainer(tmp_path, logger=[CSVLogger(tmp_path), logger])
-    Outputs(run, "mine", tmp_path, epoch=3, step=45, several_frames=False).image("head", "maps", PIXELS)
+    Outputs(board_of(run), "mine", tmp_path, epoch=3, step=45, several_frames=False).image("head", "maps", PIXELS)
     ((tag, image, step),) = logger.got
     assert (tag, step) == (TAG, 45)
     assert np.array_equal(np.asarray(image), PIXELS)
@@ -167,7 +168,7 @@ def test_a_picture_reaches_every_kind_of_logger_as_it_is(tmp_path: Path, kind: t
 def test_mlflow_gets_a_key_that_it_takes(tmp_path: Path) -> None:
     logger = MLFlow()
     run = trainer(tmp_path, logger=logger)
-    Outputs(run, "mine", tmp_path, epoch=3, step=45, several_frames=False).image("net[0]: é", "maps", PIXELS)
+    Outputs(board_of(run), "mine", tmp_path, epoch=3, step=45, several_frames=False).image("net[0]: é", "maps", PIXELS)
     assert logger.got[0][0] == "xinc/mine/net_0__3A_20_C3_A9/maps"
 
 
@@ -187,7 +188,7 @@ class Broken(Wandb):
 def test_a_logger_that_fails_is_told_of_once_and_harms_nobody(tmp_path: Path) -> None:
     broken, good = Broken(), Wandb()
     run = trainer(tmp_path, logger=[broken, TensorBoardLogger(tmp_path), good])
-    outputs = Outputs(run, "mine", tmp_path / "files", epoch=3, step=45, several_frames=False)
+    outputs = Outputs(board_of(run), "mine", tmp_path / "files", epoch=3, step=45, several_frames=False)
     with pytest.warns(UserWarning, match=r"Broken refused .*the service is away"):
         outputs.image("head", "maps", PIXELS)
     outputs.image("tail", "maps", PIXELS)

@@ -21,7 +21,7 @@ def test_objects_over_six_frames_of_a_video(tmp_path: Path) -> None:
     callback = ObjectContributions(num_neurons=3, at_epochs=(0,), on_error="raise")
     run = trainer(tmp_path, [callback], max_epochs=1)
     run.fit(module, Collage(SIZE, num_frames=11))
-    assert [frame.index for frame in callback._frames] == [0, 2, 4, 6, 8, 10]
+    assert [frame.index for frame in callback.frames] == [0, 2, 4, 6, 8, 10]
     assert tags_of(run.log_dir, "images") == {"xinc/object_contributions/all_layers/objects"}
     names = ("concentration", "concentration_null", "concentration_p", "concentration_p_floor")
     expected = {
@@ -79,7 +79,7 @@ def test_motion_of_two_pairs(tmp_path: Path) -> None:
     callback = MotionContributions(at_epochs=(0,), on_error="raise")
     run = trainer(tmp_path, [callback], max_epochs=1)
     run.fit(tiny_video(), tiny_clip())
-    assert [frame.index for frame in callback._frames] == [0, 1, 2]
+    assert [frame.index for frame in callback.frames] == [0, 1, 2]
     assert tags_of(run.log_dir, "images") == {
         f"xinc/motion_contributions/all_layers/motion/frame_000{later}" for later in (1, 2)
     }

@@ -1,18 +1,23 @@
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from matplotlib.figure import Figure
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import trainer
 
+from xinc_pl import ContributionCanvas
+from xinc_pl.callbacks.board import board_of
 from xinc_pl.callbacks.outputs import Outputs, write_aside
 
 
 def outputs_of(run: Trainer, folder: Path, several_frames: bool = False) -> Outputs:
-    return Outputs(run, "mine", folder, epoch=30, step=450, several_frames=several_frames)
+    return Outputs(board_of(run), "mine", folder, epoch=30, step=450, several_frames=several_frames)
 
 
 def events_of(run: Trainer) -> EventAccumulator:
@@ -79,3 +84,29 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
         write_aside(path, b"new")
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["film.gif"]
+
+
+def test_a_figure_is_written_in_all_formats_and_shown_as_pixels(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    figure = Figure(figsize=(2, 1), dpi=100)
+    figure.text(0.1, 0.5, "words")
+    outputs = replace(outputs_of(run, tmp_path / "files"), formats=("svg", "pdf"))
+    outputs.image("head", "maps", figure)
+    outputs.flush()
+    names = sorted(file.name for file in (tmp_path / "files/mine/head").iterdir())
+    assert names == ["maps_epoch_0030.pdf", "maps_epoch_0030.svg"]
+    assert "words" in (tmp_path / "files/mine/head/maps_epoch_0030.svg").read_text()
+    (event,) = events_of(run).Images("xinc/mine/head/maps")
+    assert (event.height, event.width) == (100, 200)
+
+
+def test_pixels_are_written_as_png_whatever_the_formats(tmp_path: Path) -> None:
+    outputs = replace(outputs_of(trainer(tmp_path), tmp_path), formats=("svg",))
+    outputs.image("head", "maps", np.zeros((4, 4, 3), np.uint8))
+    assert (tmp_path / "mine/head/maps_epoch_0030.png").is_file()
+
+
+@pytest.mark.parametrize("formats", ["png", [], ["gif"]])
+def test_formats_that_there_are_not(formats: Any) -> None:
+    with pytest.raises(ValueError, match="give a list of some of png, pdf, svg"):
+        ContributionCanvas(formats=formats)

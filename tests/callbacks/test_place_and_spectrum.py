@@ -22,7 +22,7 @@ def test_place_or_content_of_a_pair_over_the_epochs(tmp_path: Path) -> None:
     )
     run = trainer(tmp_path, [callback], max_epochs=2)
     run.fit(tiny_video(), tiny_clip())
-    assert [frame.index for frame in callback._frames] == [0, 1, 2, 3]
+    assert [frame.index for frame in callback.frames] == [0, 1, 2, 3]
     events = events_of(run.log_dir)
     tag = "xinc/place_or_content/{}/{}/frame_0003"
     assert [picture.step for picture in events.Images(tag.format("all_layers", "neurons"))] == [0, 2, 4]

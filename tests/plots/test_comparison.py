@@ -15,6 +15,7 @@ from xinc_pl.analysis.nulls import Null
 from xinc_pl.analysis.partitions import Partition
 from xinc_pl.canvas.statistics.results import NeuronVectors
 from xinc_pl.plots.comparison import draw_layouts, draw_matching, draw_run_variances, draw_similarities, run_colour
+from xinc_pl.plots.figures import pixels_of
 from xinc_pl.plots.matched_maps import draw_matched_maps
 
 RUNS = ["version_0 · epoch 3 · 20.00 dB", "version_1 · epoch 3 · 21.00 dB"]
@@ -49,10 +50,10 @@ def drawn(layers: Sequence[LayerComparison], runs: Sequence[str]) -> list[np.nda
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return [
-            draw_run_variances(layers, runs, TITLE),
-            draw_matching(layers, runs, TITLE),
-            draw_similarities(layers, runs, TITLE),
-            draw_layouts(layers, layouts, runs, TITLE),
+            pixels_of(draw_run_variances(layers, runs, TITLE)),
+            pixels_of(draw_matching(layers, runs, TITLE)),
+            pixels_of(draw_similarities(layers, runs, TITLE)),
+            pixels_of(draw_layouts(layers, layouts, runs, TITLE)),
         ]
 
 
@@ -88,17 +89,17 @@ def test_many_runs_fit() -> None:
 
 
 def test_values_beyond_the_axis_are_drawn_at_its_edge() -> None:
-    huge = draw_run_variances([layer_of("head", scale=1e6)], RUNS, TITLE)
-    vast = draw_run_variances([layer_of("head", scale=1e8)], RUNS, TITLE)
-    small = draw_run_variances([layer_of("head")], RUNS, TITLE)
+    huge = pixels_of(draw_run_variances([layer_of("head", scale=1e6)], RUNS, TITLE))
+    vast = pixels_of(draw_run_variances([layer_of("head", scale=1e8)], RUNS, TITLE))
+    small = pixels_of(draw_run_variances([layer_of("head")], RUNS, TITLE))
     assert np.array_equal(huge, vast), "the scale does not follow the data"
     assert not np.array_equal(huge, small)
 
 
 def test_later_layers_do_not_change_how_one_is_drawn() -> None:
     first = layer_of("block_1")
-    alone = draw_run_variances([first], RUNS, TITLE)
-    beside = draw_run_variances([first, layer_of("head", scale=30)], RUNS, TITLE)
+    alone = pixels_of(draw_run_variances([first], RUNS, TITLE))
+    beside = pixels_of(draw_run_variances([first, layer_of("head", scale=30)], RUNS, TITLE))
     assert np.array_equal(alone[:380], beside[:380])
 
 
@@ -108,7 +109,9 @@ def test_each_similarity_has_a_bar_where_it_is_known() -> None:
     controlled = replace(layer, signals={0: match, 1: match}, beginnings={0: match})
     paler = ["#9b86c4", "#cdc2e2"]
     # Where nothing is known, the legend says so, in the bar's colour.
-    known, unknown = (count_of(draw_similarities([each], RUNS, TITLE), paler) for each in (controlled, layer))
+    known, unknown = (
+        count_of(pixels_of(draw_similarities([each], RUNS, TITLE)), paler) for each in (controlled, layer)
+    )
     assert all(some > 5 * few for some, few in zip(known, unknown, strict=True))
 
 
@@ -116,7 +119,7 @@ def test_trivial_matches_have_no_bar() -> None:
     layer = layer_of("head")
     match = layer.matches[0, 1]
     found = [
-        count_of(draw_similarities([replace(layer, beginnings={0: each})], RUNS, TITLE), ["#cdc2e2"])
+        count_of(pixels_of(draw_similarities([replace(layer, beginnings={0: each})], RUNS, TITLE)), ["#cdc2e2"])
         for each in (match, replace(match, is_trivial=True))
     ]
     assert found[0][0] > 5 * found[1][0]
@@ -138,8 +141,8 @@ def test_pairs_are_drawn_whatever_the_frames_shape(shape: tuple[int, int]) -> No
     rows = [pairs_of(shape), pairs_of(shape, 0), pairs_of(shape, is_trivial=True)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pixels = draw_matched_maps("head", rows, "frame 0")
-        one = draw_matched_maps("head", rows[:1], "frame 0")
+        pixels = pixels_of(draw_matched_maps("head", rows, "frame 0"))
+        one = pixels_of(draw_matched_maps("head", rows[:1], "frame 0"))
     assert pixels.shape[1:] == (1280, 3)
     assert pixels.shape[0] > one.shape[0]
     assert (pixels[:, -4:] == 255).all()

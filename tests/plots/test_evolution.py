@@ -3,6 +3,7 @@ import pytest
 
 from xinc_pl.analysis.evolution import Course, Curve, Panel
 from xinc_pl.plots.evolution import chart_places, draw_evolution
+from xinc_pl.plots.figures import pixels_of
 
 PARTITIONS = ("instances", "rgb", "gabor", "superpixels", "grid", "comb")
 STATISTICS = ("median", "lower_quartile", "upper_quartile", "ratio")
@@ -40,7 +41,7 @@ def course(quantities: list[str], layers: list[str]) -> Course:
 )
 def test_figures_are_wider_than_tall_and_nothing_is_cut(quantities: list[str], num_layers: int) -> None:
     layers = [f"block_{index}" for index in range(num_layers)]
-    pixels = draw_evolution(course(quantities, layers), layers)
+    pixels = pixels_of(draw_evolution(course(quantities, layers), layers))
     height, width, _ = pixels.shape
     assert width >= 1280
     assert width > height
@@ -50,5 +51,5 @@ def test_figures_are_wider_than_tall_and_nothing_is_cut(quantities: list[str], n
 
 
 def test_what_belongs_to_no_layer_is_drawn_too() -> None:
-    pixels = draw_evolution(course(["psnr"], ["frame"]), ["head"])
+    pixels = pixels_of(draw_evolution(course(["psnr"], ["frame"]), ["head"]))
     assert (pixels == (0x88, 0x22, 0x55)).all(2).any()

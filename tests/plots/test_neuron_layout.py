@@ -5,6 +5,7 @@ import pytest
 
 from xinc_pl.analysis.embedding import Points
 from xinc_pl.analysis.neuron_layout import NeuronLayout
+from xinc_pl.plots.figures import pixels_of
 from xinc_pl.plots.neuron_layout import MAX_GROUPS, MEMBERS, PLANE, Limits, Member, draw_aligned, draw_layout, widened
 
 Pixels = np.ndarray
@@ -24,7 +25,7 @@ def drawn(
     layout: NeuronLayout, rows: list[list[int]], before: NeuronLayout | None = None, limits: Limits = LIMITS
 ) -> Pixels:
     members = [[member(row) for row in group] for group in rows]
-    return draw_layout(layout, members, before, limits, **WORDS)  # type: ignore[arg-type]
+    return pixels_of(draw_layout(layout, members, before, limits, **WORDS))  # type: ignore[arg-type]
 
 
 def pixel_of(point: Points) -> tuple[int, int]:
@@ -109,6 +110,7 @@ def test_aligned_layouts_share_one_scale_and_go_on_in_a_second_row() -> None:
     planes = [random_points(20 + index) for index in range(5)]
     groups = [np.arange(20 + index) % 3 - 1 for index in range(5)]
     titles = [f"epoch {index}" for index in range(5)]
-    five, four = draw_aligned(planes, groups, titles, "head"), draw_aligned(planes[:4], groups[:4], titles[:4], "head")
+    five = pixels_of(draw_aligned(planes, groups, titles, "head"))
+    four = pixels_of(draw_aligned(planes[:4], groups[:4], titles[:4], "head"))
     assert five.shape[1] == four.shape[1] == 1280
     assert five.shape[0] > four.shape[0] + 250

@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from xinc_pl.analysis.object_contributions import ObjectContributions, ObjectName
+from xinc_pl.plots.figures import pixels_of
 from xinc_pl.plots.object_contributions import draw_object_contributions
 
 
@@ -13,7 +14,7 @@ def picture(categories: list[str]) -> npt.NDArray[np.uint8]:
     objects = tuple(ObjectName(24000 + index, category, True) for index, category in enumerate(categories))
     shares = np.full((3, len(objects), 2), np.nan)
     results = [ObjectContributions(layer, np.arange(3), objects, shares) for layer in ("block_1", "head")]
-    return draw_object_contributions(results, [(5, 4), (4, 3)], [4, 9], epoch=3, quality="30 dB")
+    return pixels_of(draw_object_contributions(results, [(5, 4), (4, 3)], [4, 9], epoch=3, quality="30 dB"))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from xinc_pl.canvas import LayerCanvas, LayerStatistics, sampled
 
@@ -22,7 +23,7 @@ class CanvasSample:
         layer: The layer's name.
         num_neurons: Of the whole layer.
         neuron_kind: What the layer's neurons are, and how the labels are to be read.
-        neurons: int64 (n,), indices of the sample, ascending.
+        neurons: int64 (n,), indices of the sample, ascending; or those that were chosen, in their order.
         labels: What to call them: the index, or input and output channel of a kernel.
         maps: Float32 (n, H, W), signed, over ``unit``.
         total: Float32 (H, W), sum of all neurons' magnitudes over its mean: 1 is an average pixel.
@@ -52,7 +53,35 @@ def mean_magnitude(statistics: LayerStatistics) -> float:
     return float(statistics.total.sum()) / (statistics.num_neurons * statistics.size[0] * statistics.size[1])
 
 
-def canvas_sample(canvas: LayerCanvas, statistics: LayerStatistics, num_sampled: int, seed: int) -> CanvasSample:
+def strongest(statistics: LayerStatistics, num_neurons: int, before: Tensor | None = None) -> npt.NDArray[np.int64]:
+    """The neurons of a layer with the largest totals, or those whose share of the layer's total has changed most.
+
+    Args:
+        statistics: The layer's statistics.
+        num_neurons: At most so many.
+        before: Float64 (N,), the neurons' shares to compare with, as ``shares`` gives them.
+
+    Returns:
+        int64 (n,), indices of the neurons, the first one before all others.
+    """
+    scores = shares(statistics) if before is None else (shares(statistics) - before).abs()
+    rows = scores.argsort(descending=True, stable=True)[:num_neurons]
+    return statistics.neurons[rows].numpy()
+
+
+def shares(statistics: LayerStatistics) -> Tensor:
+    """Each neuron's share of its layer's total: float64 (N,), which adds up to 1, or is 0 where all maps are."""
+    total = statistics.sum.sum()
+    return statistics.sum / total if total else statistics.sum
+
+
+def canvas_sample(
+    canvas: LayerCanvas,
+    statistics: LayerStatistics,
+    num_sampled: int,
+    seed: int,
+    chosen: npt.NDArray[np.int64] | None = None,
+) -> CanvasSample:
     """Sample the maps of one layer.
 
     Args:
@@ -60,8 +89,9 @@ def canvas_sample(canvas: LayerCanvas, statistics: LayerStatistics, num_sampled:
         statistics: The layer's statistics.
         num_sampled: How many neurons; all of them if the layer has fewer.
         seed: Decides which ones.
+        chosen: The neurons to take instead of a sample, in this order.
     """
-    neurons = sample_neurons(canvas.num_neurons, num_sampled, seed)
+    neurons = sample_neurons(canvas.num_neurons, num_sampled, seed) if chosen is None else chosen
     unit = mean_magnitude(statistics)
     divisor = unit or 1.0
     return CanvasSample(

@@ -1,10 +1,8 @@
 """The base of all XINC callbacks: when to dissect, what, and what to do when it fails."""
 
-import re
 import traceback
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
@@ -13,35 +11,29 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import nn
 
 from xinc_pl.analysis.dissected import DissectedFrame, Output
-from xinc_pl.analysis.request import Request
-from xinc_pl.arguments import MAX_SEED, check_whole
-from xinc_pl.callbacks.arguments import check_frames, check_layers
-from xinc_pl.callbacks.board import Board, LayerNames, board_of
-from xinc_pl.callbacks.guide import Chapter, write_guide
+from xinc_pl.callbacks.analysis import Analysis
+from xinc_pl.callbacks.board import Board, board_of
+from xinc_pl.callbacks.desk import BackgroundDesk
+from xinc_pl.callbacks.guide import write_guide
 from xinc_pl.callbacks.lightnings import AnyCallback
 from xinc_pl.callbacks.loggers import run_folder
 from xinc_pl.callbacks.moments import Hook, checkpoint_step, curve_step, is_last_validation
-from xinc_pl.callbacks.outputs import Outputs, callbacks_of, is_rehearsal
+from xinc_pl.callbacks.outputs import Format, Outputs, callbacks_of, is_rehearsal
 from xinc_pl.callbacks.schedule import Schedule
 from xinc_pl.callbacks.sources import find_frames, find_network
 from xinc_pl.callbacks.states import harmless_states
 from xinc_pl.callbacks.untouched import untouched
 from xinc_pl.callbacks.weights import Weights, note_of
-from xinc_pl.canvas import CONVENTIONS, Convention
+from xinc_pl.canvas import Convention
 from xinc_pl.frames import Frame
-from xinc_pl.names import path_part, trouble_with
-from xinc_pl.suggestions import did_you_mean
 
 
-class XINCCallback(AnyCallback, ABC):
+class XINCCallback(Analysis, AnyCallback):
     """Dissects the network at chosen epochs and logs what it finds.
 
     A subclass implements ``analyse``, and says in ``request`` what it needs to know of whole layers. It must not change
     the network, and needs not care for modes, random state, ranks or failures: the training ends with the same bits
     with the callback and without it. Of several processes the first one dissects, and the others wait for it.
-
-    Attributes:
-        meanings: What each quantity that it logs means, for the page in TensorBoard that explains the tags.
 
     Args:
         at_epochs: Dissect after these epochs; 0 is before the first step. The end of the training is always
@@ -63,9 +55,9 @@ class XINCCallback(AnyCallback, ABC):
         on_error: When the network cannot be dissected, or an analysis fails: ``warn`` and go on, or ``raise``.
         name: What tags and files are called; the class's name by default. It may be part of a path: no separators,
             no dot at its ends, at most 100 characters.
+        formats: In which files pictures are written: ``png``, ``pdf``, ``svg``. Loggers get pixels in any
+            case.
     """
-
-    meanings: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,
@@ -81,96 +73,32 @@ class XINCCallback(AnyCallback, ABC):
         seed: int = 0,
         on_error: Literal["warn", "raise"] = "warn",
         name: str | None = None,
+        formats: Sequence[Format] = ("png",),
     ) -> None:
-        super().__init__()
+        super().__init__(frames, layers, convention, output, seed, name, formats)
         try:
             self.schedule = Schedule.of(at_epochs, every_n_epochs)
         except ValueError as error:
             raise ValueError(f"{type(self).__name__}: {error}") from None
-        if convention not in CONVENTIONS:
-            raise ValueError(
-                f"{type(self).__name__}: convention is {convention!r}; choose from {', '.join(CONVENTIONS)}"
-            )
         if weights not in ("epoch_end", "validation"):
             raise ValueError(f"{type(self).__name__}: weights is {weights!r}; choose epoch_end or validation")
         if on_error not in ("warn", "raise"):
             raise ValueError(f"{type(self).__name__}: on_error is {on_error!r}; choose warn or raise")
-        check_layers(type(self).__name__, layers)
-        check_frames(type(self).__name__, frames)
-        check_whole(type(self).__name__, "seed", seed, 0, MAX_SEED)
-        self.layers = layers
-        self.convention: Convention = convention
-        self.output: Output = output
         self.weights: Weights = weights
-        self.seed = seed
         self.on_error = on_error
-        self.name = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
-        if trouble := trouble_with(self.name):
-            raise ValueError(
-                f"{type(self).__name__}: name {self.name[:120]!a} {trouble}; files and folders are called so, "
-                "and it must be able to stand in a path"
-            )
-        self._frames_wanted = frames
         self._network_wanted = network
         self._network: nn.Module | None = None
-        self._frames: tuple[Frame, ...] = ()
-        self._all_layers: tuple[str, ...] = ()
         self._is_left_out = False
         self._waits_for_validation = False
         self._last_step: int | None = None
         self._checkpoint_time: tuple[int, int] | None = None
         self._failures: list[str] = []
+        self._unwritten: set[int] = set()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - Python's
         """A state that cannot be taken or taken up is no reason to end a training."""
         super().__init_subclass__(**kwargs)
         harmless_states(cls)
-
-    @abstractmethod
-    def analyse(self, frames: Sequence[DissectedFrame], layers: Sequence[str], outputs: Outputs) -> None:
-        """Compute, draw and log.
-
-        Args:
-            frames: The dissected frames.
-            layers: The layers to look at, input side first.
-            outputs: Where the results go.
-        """
-
-    def request(self) -> Request:
-        """What ``DissectedFrame.statistics`` is to hold. All that are due share one pair of passes over each layer."""
-        return Request()
-
-    def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """Curves that belong together: a chart's title, and patterns of ``<layer>/<quantity>``."""
-        del layers
-        return {}
-
-    def choose_frames(self, indices: Sequence[int] | None, num_frames: int | None) -> Sequence[int]:
-        """Which frames to dissect, by index: those of the argument ``frames``, or the first.
-
-        Args:
-            indices: What the user has asked for.
-            num_frames: How many frames there are, if that is known.
-        """
-        del num_frames
-        return (0,) if indices is None else indices
-
-    def known_layers(self, board: Board, network: nn.Module) -> LayerNames:
-        """Names of the layers that can be dissected.
-
-        Raises:
-            DissectionError: None can.
-            ValueError: The first frame does not fit the network.
-            Exception: Whatever the network raises.
-        """
-        return board.layer_names(self._frames[0], network, self.convention, self.output)
-
-    def layers_of(self, dissected: DissectedFrame) -> Sequence[str]:
-        """The layers to look at, of those that a frame's canvas has."""
-        return self._layers_among(dissected.canvas)
-
-    def conclude(self, outputs: Outputs) -> None:
-        """Sum up, when the training has ended and everything has been analysed. Nothing by default."""
 
     @property
     def state_key(self) -> str:
@@ -188,12 +116,19 @@ class XINCCallback(AnyCallback, ABC):
             return
         self._check_name(trainer)
         self._network = find_network(type(self).__name__, self._network_wanted, trainer, pl_module)
-        self._frames = find_frames(type(self).__name__, self._frames_wanted, self.choose_frames, trainer, pl_module)
-        self._all_layers = self._find_layers(self._network, board_of(trainer))
+        name = type(self).__name__
+        frames = find_frames(name, self.frames_wanted, self.choose_frames, trainer, pl_module)
+        try:
+            self.take_up(frames, board_of(trainer))
+        except ValueError as error:
+            raise MisconfigurationException(f"{name}: {error}") from error
+        self._find_layers(self._network, board_of(trainer))
         folder = run_folder(trainer)  # communicates between processes: every one has to ask
         if trainer.is_global_zero and not is_rehearsal(trainer):
             board_of(trainer).choose_directory(folder)
-            board_of(trainer).tell_of_loggers(type(self).__name__, trainer.loggers)
+            if not isinstance(board_of(trainer).desk, BackgroundDesk):
+                board_of(trainer).desk = BackgroundDesk()
+            board_of(trainer).tell_of_loggers(name)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Dissect before the first step, unless the run is resumed."""
@@ -244,10 +179,11 @@ class XINCCallback(AnyCallback, ABC):
             )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Sum up what an interrupted training has come to."""
+        """Sum up what an interrupted training has come to; write what waits."""
         del pl_module, exception
         if self._last_step is not None:
             self._conclude(trainer)
+        board_of(trainer).desk.finish()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Dissect a finished run, in ``trainer.validate``."""
@@ -302,7 +238,10 @@ class XINCCallback(AnyCallback, ABC):
             return
         outputs = self._outputs(trainer, epoch, curve_step(trainer) if step is None else step, hook)
         with board.turn(self.name, {callback.name for callback in due}, (hook, outputs.step)):
-            self._guarded(lambda: self._analyse(board, due, outputs), f"after epoch {epoch}")
+            self._guarded(lambda: self._analyse(trainer, due, outputs), f"after epoch {epoch}")
+        if hook == "validate" or self.on_error == "raise":
+            board.desk.finish()
+        self._tell_what_was_not_written(board)
 
     def _conclude(self, trainer: Trainer) -> None:
         board = board_of(trainer)
@@ -312,6 +251,18 @@ class XINCCallback(AnyCallback, ABC):
         with board.clock(self.name):
             self._guarded(lambda: self.conclude(outputs), "at the end")
         outputs.flush()
+        board.desk.finish()
+        self._tell_what_was_not_written(board)
+
+    def _tell_what_was_not_written(self, board: Board) -> None:
+        for failure in board.desk.failures(self.name):
+            if self.on_error == "raise":
+                raise failure.error
+            if failure.epoch in self._unwritten:
+                continue  # one line for a moment, as for what fails in it
+            self._unwritten.add(failure.epoch)
+            trace = "".join(traceback.format_exception(failure.error))
+            self._note_failure(failure.error, f"after epoch {failure.epoch}; the training goes on.\n{trace}")
 
     def _guarded(self, action: Callable[[], None], when: str) -> None:
         """Do something that may fail without harm to the training, nor to its random state."""
@@ -327,44 +278,34 @@ class XINCCallback(AnyCallback, ABC):
         self._failures.append(f"{type(error).__name__}: {error}")
         rank_zero_warn(f"{type(self).__name__} failed {what}")
 
-    def _analyse(self, board: Board, due: "Sequence[XINCCallback]", outputs: Outputs) -> None:
+    def _analyse(self, trainer: Trainer, due: "Sequence[XINCCallback]", outputs: Outputs) -> None:
+        board = board_of(trainer)
         if not board.guide_is_written:
             board.guide_is_written = True
-            taking_part = [each for each in xinc_callbacks_of(outputs.trainer) if not each._is_left_out]
-            write_guide(outputs.trainer, [callback._chapter() for callback in taking_part], outputs.step)
-        frames = [self._dissected(board, frame, due) for frame in self._frames]
+            taking_part = [each for each in xinc_callbacks_of(trainer) if not each._is_left_out]
+            write_guide(trainer.loggers, [callback.chapter() for callback in taking_part], outputs.step)
+        frames = [self._dissected(board, frame, due) for frame in self.frames]
         self.analyse(frames, self.layers_of(frames[0]), outputs)
         outputs.flush()
 
     def _dissected(self, board: Board, frame: Frame, due: "Sequence[XINCCallback]") -> DissectedFrame:
         """A frame's dissection, shared with the others who look at this frame at this moment."""
         assert self._network is not None, "setup comes first"
-        same = [
-            other
-            for other in due
-            if other._network is self._network
-            and other.convention == self.convention
-            and other.output == self.output
-            and frame in other._frames
-        ]
-        request = Request.united(other.request() for other in same)
-        return board.dissected(frame, self._network, self.convention, self.output, request)
+        return self.dissected(board, frame, self._network, (each for each in due if each._network is self._network))
 
     def _outputs(self, trainer: Trainer, epoch: int, step: int, hook: Hook | None = None) -> Outputs:
         board = board_of(trainer)
         assert board.directory is not None, "there is one where anything is to be written"
         note = "" if hook is None else note_of(hook, callbacks_of(trainer), board.swaps)
-        several_frames = len(self._frames) > 1
-        return Outputs(trainer, self.name, board.directory, epoch, step, several_frames=several_frames, note=note)
-
-    def _layers_among(self, names: Iterable[str]) -> list[str]:
-        return [name for name in names if name in (self._all_layers if self.layers is None else self.layers)]
-
-    def _chapter(self) -> Chapter:
-        """What the page in TensorBoard tells about this callback."""
-        layers = [path_part(layer) for layer in self._layers_among(self._all_layers)]  # as in the tags
-        summary = (type(self).__doc__ or "").strip().split("\n")[0]
-        return Chapter(self.name, summary, layers, self.meanings, self.charts(layers))
+        several_frames = len(self.frames) > 1
+        recorded = frozenset(
+            frame.index
+            for other in xinc_callbacks_of(trainer)
+            if hook is not None and other._network is self._network and other.output == self.output
+            if other._has_turn(trainer, hook, epoch) and other.records(epoch)
+            for frame in other.frames
+        )
+        return Outputs(board, self.name, board.directory, epoch, step, several_frames, note, recorded, self.formats)
 
     def _check_name(self, trainer: Trainer) -> None:
         others = [callback for callback in xinc_callbacks_of(trainer) if callback.name == self.name]
@@ -374,8 +315,9 @@ class XINCCallback(AnyCallback, ABC):
                 f"{type(self).__name__} another name with name=..."
             )
 
-    def _find_layers(self, network: nn.Module, board: Board) -> tuple[str, ...]:
+    def _find_layers(self, network: nn.Module, board: Board) -> None:
         self._is_left_out = False
+        self._all_layers = ()
         try:
             with untouched(network):
                 names = self.known_layers(board, network)
@@ -385,14 +327,11 @@ class XINCCallback(AnyCallback, ABC):
             self._is_left_out = True
             reason = " ".join(str(error).split()) or type(error).__name__
             rank_zero_warn(f"{type(self).__name__} is left out, and the training goes on without it: {reason}")
-            return ()
-        unknown = [layer for layer in self.layers or () if layer not in names.known]
-        if unknown:
-            raise MisconfigurationException(
-                f"{type(self).__name__}: there is no layer {unknown[0]!r} to dissect; there are "
-                f"{', '.join(names.known)}{did_you_mean(unknown[0], names.known)}"
-            )
-        return names.main if self.layers is None else tuple(name for name in names.known if name in self.layers)
+            return
+        try:
+            self.choose_layers(names)
+        except ValueError as error:
+            raise MisconfigurationException(f"{type(self).__name__}: {error}") from error
 
 
 def xinc_callbacks_of(trainer: Trainer) -> list[XINCCallback]:

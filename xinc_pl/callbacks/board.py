@@ -1,7 +1,7 @@
 """What all XINC callbacks of one trainer share: dissections, files' place, and figures on the time they took."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,16 +9,18 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import nn
 
 from xinc_pl.analysis.dissected import DissectedFrame, FramePartitions, Output
 from xinc_pl.analysis.request import Request
 from xinc_pl.callbacks.aside import clear_asides
+from xinc_pl.callbacks.desk import Desk, PlainDesk
 from xinc_pl.callbacks.history import History
 from xinc_pl.callbacks.loggers import picture_shower
 from xinc_pl.callbacks.weights import SwapWatch
-from xinc_pl.canvas import Convention
+from xinc_pl.canvas import Convention, Recording
 from xinc_pl.frames import Frame
 
 _Key = tuple[int, int, Convention, object]
@@ -39,9 +41,11 @@ class LayerNames(NamedTuple):
 
 @dataclass
 class Board:
-    """The shared state of one trainer's XINC callbacks.
+    """The shared state of one trainer's XINC callbacks, or of analyses of one run.
 
     Attributes:
+        loggers: The trainer's.
+        desk: Where results wait to be written.
         directory: Where their files go; None until the first ``setup``.
         num_dissections: At how many moments of the training something was dissected.
         seconds_of: How long it took, drawing and writing included, by the callback's name. What several share is
@@ -54,6 +58,8 @@ class Board:
         has_told_of_loggers: Whether it has been said that no logger takes pictures.
     """
 
+    loggers: Sequence[Logger] = ()
+    desk: Desk = field(default_factory=PlainDesk)
     directory: Path | None = None
     num_dissections: int = 0
     seconds_of: dict[str, float] = field(default_factory=dict)
@@ -80,9 +86,9 @@ class Board:
             self.directory = directory
         return self.directory
 
-    def tell_of_loggers(self, name: str, loggers: Iterable[object]) -> None:
+    def tell_of_loggers(self, name: str) -> None:
         """Say once where pictures go, if no logger takes them."""
-        if not self.has_told_of_loggers and not any(picture_shower(logger) for logger in loggers):
+        if not self.has_told_of_loggers and not any(picture_shower(logger) for logger in self.loggers):
             self.has_told_of_loggers = True
             rank_zero_warn(
                 f"{name}: no TensorBoardLogger, nor another that takes pictures, among the trainer's loggers, so they "
@@ -126,7 +132,7 @@ class Board:
     def dissected(
         self,
         frame: Frame,
-        network: nn.Module,
+        network: nn.Module | Recording,
         convention: Convention,
         output: Output = None,
         request: Request | None = None,
@@ -135,7 +141,7 @@ class Board:
 
         Args:
             frame: The frame.
-            network: The network that shows it.
+            network: The network that shows it, or what was recorded of it.
             convention: The formulas to follow.
             output: Where the image is in what the network returns.
             request: What all who will ask for it at this moment want; only the first one's counts.
@@ -154,7 +160,7 @@ class Board:
         return self._frames[key]
 
     def layer_names(
-        self, frame: Frame, network: nn.Module, convention: Convention, output: Output = None
+        self, frame: Frame, network: nn.Module | Recording, convention: Convention, output: Output = None
     ) -> LayerNames:
         """Names of the layers that can be dissected, found out once.
 
@@ -181,4 +187,6 @@ _BOARDS: WeakKeyDictionary[Trainer, Board] = WeakKeyDictionary()
 
 def board_of(trainer: Trainer) -> Board:
     """The board of a trainer."""
-    return _BOARDS.setdefault(trainer, Board())
+    board = _BOARDS.setdefault(trainer, Board())
+    board.loggers = trainer.loggers
+    return board

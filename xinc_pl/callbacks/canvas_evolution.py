@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
@@ -15,10 +14,11 @@ from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.analysis.evolution import courses_of, drift, population
 from xinc_pl.arguments import check_number, check_whole
 from xinc_pl.callbacks.base import XINCCallback
-from xinc_pl.callbacks.board import board_of
+from xinc_pl.callbacks.board import Board
 from xinc_pl.callbacks.film import Film
 from xinc_pl.callbacks.history import History
 from xinc_pl.callbacks.outputs import Outputs
+from xinc_pl.frames import Frame
 
 _PICTURES_IN_TENSORBOARD = 30
 """Of a film at most: it goes there in one piece."""
@@ -65,10 +65,15 @@ class CanvasEvolution(XINCCallback):
         self._zero_maps: dict[str, Tensor] = {}
         self._history = History()
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find network and frames, and the numbers that all callbacks log."""
-        super().setup(trainer, pl_module, stage)
-        self._history = board_of(trainer).history
+    @property
+    def follows(self) -> bool:
+        """Its pictures go on from those of the moment before."""
+        return True
+
+    def take_up(self, frames: Sequence[Frame], board: Board) -> None:
+        """Get to know the frames, and the numbers that all analyses log."""
+        super().take_up(frames, board)
+        self._history = board.history
 
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Drift and life of all layers."""
@@ -126,9 +131,10 @@ class CanvasEvolution(XINCCallback):
         return values
 
     def _add_to_film(self, layer: str, sample: CanvasSample, dissected: DissectedFrame, outputs: Outputs) -> None:
+        from xinc_pl.plots.figures import pixels_of
         from xinc_pl.plots.film import draw_film_picture
 
-        picture = draw_film_picture(
+        drawn = draw_film_picture(
             sample,
             as_rgb(dissected.reconstruction),
             noted("reconstruction", len(dissected.reconstruction)),
@@ -136,6 +142,7 @@ class CanvasEvolution(XINCCallback):
             quality=dissected.quality,
             note=outputs.note,
         )
+        picture = pixels_of(drawn)
         if layer not in self._films:
             self._films[layer] = self._begin_film(layer, (picture.shape[0], picture.shape[1]), outputs)
         self._films[layer].append(picture)

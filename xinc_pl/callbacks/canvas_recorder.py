@@ -17,7 +17,7 @@ from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.board import Board, LayerNames, board_of
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.callbacks.schedule import evenly
-from xinc_pl.canvas import Moment, serialized
+from xinc_pl.canvas import Moment, Recording, serialized
 from xinc_pl.frame_files import save_frame
 
 NAME = "recordings"
@@ -56,7 +56,7 @@ class CanvasRecorder(XINCCallback):
         self._left_out: frozenset[int] = frozenset()
         self._is_full = False
 
-    def known_layers(self, board: Board, network: nn.Module) -> LayerNames:
+    def known_layers(self, board: Board, network: nn.Module | Recording) -> LayerNames:
         """All that can be followed to the image; makes sure that the recording can be written, and how large it is.
 
         Raises:
@@ -65,11 +65,11 @@ class CanvasRecorder(XINCCallback):
             Exception: Whatever the network raises.
         """
         del board
-        indices = [frame.index for frame in self._frames]
+        indices = [frame.index for frame in self.frames]
         twice = [index for index in indices if indices.count(index) > 1]
         if twice:
             raise MisconfigurationException(f"CanvasRecorder: two frames have the index {twice[0]}; give each its own")
-        dissected = [DissectedFrame(frame, network, self.convention, output=self.output) for frame in self._frames]
+        dissected = [DissectedFrame(frame, network, self.convention, output=self.output) for frame in self.frames]
         for each in dissected:
             each.check_channels()
         names = dissected[0].recording.layer_names()
@@ -80,6 +80,10 @@ class CanvasRecorder(XINCCallback):
         """None: to record, nothing is dissected."""
         del dissected
         return ()
+
+    def records(self, epoch: int) -> bool:
+        """Yes, where this epoch is not thinned out and there is room."""
+        return epoch not in self._left_out and not self._is_full
 
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """PSNR of all frames."""

@@ -65,6 +65,11 @@ class Faithfulness(XINCCallback):
         self._agreements: dict[int, list[Agreement]] = {}
         self._refused: set[Convention] = set()
 
+    @property
+    def follows(self) -> bool:
+        """Its pictures go on from those of the moment before."""
+        return True
+
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Both correlations, for each layer."""
         return {

@@ -6,8 +6,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from xinc_pl.analysis.channels import as_rgb
@@ -25,7 +23,9 @@ from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionNam
 from xinc_pl.analysis.request import Request
 from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
+from xinc_pl.callbacks.board import Board
 from xinc_pl.callbacks.outputs import Outputs
+from xinc_pl.frames import Frame
 
 
 class GroupingVariance(XINCCallback):
@@ -108,20 +108,20 @@ class GroupingVariance(XINCCallback):
         self.num_shifts, self.num_compared, self.shuffled = num_shifts, num_compared, shuffled
         self._shown: set[int] = set()
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find network and frames; insist that the grid is no finer than they are.
+    def take_up(self, frames: Sequence[Frame], board: Board) -> None:
+        """Get to know the frames; insist that the grid is no finer than they are.
 
         Raises:
-            MisconfigurationException: It is.
+            ValueError: It is.
         """
-        super().setup(trainer, pl_module, stage)
+        super().take_up(frames, board)
         for partition in self.partitions:
             if partition.grid == Partition(partition.name).grid or partition.name not in ("grid", "comb"):
                 continue  # the default is as fine as it can be where a frame is tiny
-            for frame in self._frames:
+            for frame in self.frames:
                 if partition.grid[0] > frame.size[0] or partition.grid[1] > frame.size[1]:
-                    raise MisconfigurationException(
-                        f"GroupingVariance: a grid of {partition.grid[0]} by {partition.grid[1]} is finer than frame "
+                    raise ValueError(
+                        f"a grid of {partition.grid[0]} by {partition.grid[1]} is finer than frame "
                         f"{frame.index}, which has {frame.size[0]} by {frame.size[1]} pixels; set grid to less"
                     )
 
@@ -222,4 +222,4 @@ class GroupingVariance(XINCCallback):
         offset = next(iter(shift_offsets(frame.size, self.num_shifts, self.seed).tolist()), [0, 0])
         shifted = {each.key: np.roll(labels[each.key], offset, (-2, -1)) for each in partitions if not each.is_regular}
         picture = draw_partitions(labels, shifted, as_rgb(target))
-        outputs.image("frame", "partitions", np.ascontiguousarray(picture), frame.index)
+        outputs.image("frame", "partitions", picture, frame.index)

@@ -1,7 +1,7 @@
 """What helps to find one's way in TensorBoard: a page on every tag, charts that belong together, hyperparameters."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lightning.pytorch import Trainer
@@ -58,9 +58,9 @@ def layout(chapters: Sequence[Chapter]) -> dict[str, dict[str, list[str | list[s
     }
 
 
-def write_guide(trainer: Trainer, chapters: Sequence[Chapter], step: int) -> None:
+def write_guide(loggers: Iterable[object], chapters: Sequence[Chapter], step: int) -> None:
     """Log page and layout. TensorBoard takes the first layout of a run, so that it is written once, for all."""
-    for writer in tensorboard_writers(trainer):
+    for writer in tensorboard_writers(loggers):
         writer.add_text("xinc/guide", guide_text(chapters), step)
         if charts := layout(chapters):
             writer.add_custom_scalars(charts)
@@ -80,6 +80,6 @@ def write_hyperparameters(trainer: Trainer, settings: Mapping[str, object]) -> N
     plain = {name: value if isinstance(value, (bool, int, float)) else str(value) for name, value in settings.items()}
     # Not log_hyperparams, which would begin every metric's curve with a made-up value.
     summaries = hparams(plain, dict.fromkeys(FINAL_METRICS, 0.0))
-    for writer in tensorboard_writers(trainer):
+    for writer in tensorboard_writers(trainer.loggers):
         for summary in summaries:
             writer._get_file_writer().add_summary(summary)

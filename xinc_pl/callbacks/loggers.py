@@ -5,7 +5,7 @@ own, so that loggers are told by what they can do.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib import import_module
@@ -73,10 +73,17 @@ def picture_shower(logger: object) -> Show | None:
     return None
 
 
-def tensorboard_writers(trainer: Trainer) -> list[SummaryWriter]:
-    """The writers of all of a trainer's TensorBoard loggers."""
-    writers = (getattr(logger, "experiment", None) for logger in trainer.loggers)
+def tensorboard_writers(loggers: Iterable[object]) -> list[SummaryWriter]:
+    """The writers of all TensorBoard loggers among some loggers."""
+    writers = (getattr(logger, "experiment", None) for logger in loggers)
     return [writer for writer in writers if isinstance(writer, SummaryWriter)]
+
+
+def only_tensorboard(loggers: Iterable[object]) -> bool:
+    """Whether all loggers that take pictures are TensorBoard's, whose writer takes them from any thread."""
+    return all(
+        isinstance(getattr(each, "experiment", None), SummaryWriter) or picture_shower(each) is None for each in loggers
+    )
 
 
 def tensorboard_folders(trainer: Trainer) -> tuple[Path, Path] | None:

@@ -45,6 +45,11 @@ class MapSpectrum(XINCCallback):
         check_whole("MapSpectrum", "num_neurons", num_neurons, 1)
         self.num_neurons = num_neurons
 
+    @property
+    def follows(self) -> bool:
+        """Its pictures show the moments before."""
+        return True
+
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Centroids and bandwidths of all layers, target and residual."""
         del layers

@@ -84,6 +84,11 @@ class MotionContributions(XINCCallback):
         self._later = tuple(sorted(set(indices)))
         return sorted({index - back for index in indices for back in (0, 1)})
 
+    def choose_among(self, recorded: Sequence[int]) -> Sequence[int]:
+        """All recorded pairs."""
+        later = [index for index in recorded if index - 1 in recorded]
+        return self.choose_frames(later, None) if later else recorded[:1]
+
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """All numbers of all layers, with those of another pair, and their p."""
         del layers

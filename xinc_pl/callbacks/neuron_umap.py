@@ -92,6 +92,11 @@ class NeuronUMAP(XINCCallback):
         self._moments: dict[str, dict[int, NeuronPoints]] = {}
         self._told: set[str] = set()
 
+    @property
+    def follows(self) -> bool:
+        """Its pictures go on from those of the moment before."""
+        return True
+
     def request(self) -> Request:
         """Sums in the clusters of Gabor responses."""
         return Request(partitions=(self.partition,))

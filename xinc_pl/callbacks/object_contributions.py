@@ -63,6 +63,11 @@ class ObjectContributions(XINCCallback):
         number = min(_NUM_FRAMES, num_frames)
         return [round(place * (num_frames - 1) / (number - 1)) for place in range(number)]
 
+    def choose_among(self, recorded: Sequence[int]) -> Sequence[int]:
+        """Six evenly spaced ones."""
+        places = self.choose_frames(None, len(recorded))
+        return [recorded[place] for place in places]
+
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Concentration of all layers, with its null, and its p."""
         del layers

@@ -2,9 +2,10 @@
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +15,34 @@ from PIL import Image
 
 from xinc_pl.analysis.nulls import Null
 from xinc_pl.callbacks.aside import write_aside
-from xinc_pl.callbacks.board import board_of
+from xinc_pl.callbacks.board import Board
 from xinc_pl.callbacks.history import Quantity
-from xinc_pl.callbacks.loggers import Picture, picture_shower, show_in_tensorboard, tensorboard_writers
+from xinc_pl.callbacks.loggers import (
+    Picture,
+    only_tensorboard,
+    picture_shower,
+    show_in_tensorboard,
+    tensorboard_writers,
+)
 from xinc_pl.callbacks.projector import Embedding
 from xinc_pl.names import path_part
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Pixels = npt.NDArray[np.uint8]
+Format = Literal["png", "pdf", "svg"]
+
+
+def check_formats(owner: str, formats: object) -> None:
+    """Insist on formats that pictures can be written in.
+
+    Raises:
+        ValueError: Says what is none.
+    """
+    known = get_args(Format)
+    if isinstance(formats, str) or not isinstance(formats, Sequence) or not formats or set(formats) - set(known):
+        raise ValueError(f"{owner}: formats is {formats!r}; give a list of some of {', '.join(known)}")
 
 
 def png_bytes(pixels: Pixels) -> bytes:
@@ -43,45 +65,68 @@ def is_rehearsal(trainer: Trainer) -> bool:
 
 @dataclass(frozen=True)
 class Outputs:
-    """One callback's way out, at one moment of the training.
+    """One analysis's way out, at one moment of the training.
 
     Tags are ``xinc/<name>/<layer>/<quantity>``, followed by ``/frame_0007`` where there are several frames. Files
     mirror the tag and end in ``_epoch_0030``. A layer's name that cannot stand in a path is written as in a URL.
 
     Args:
-        trainer: Knows the loggers.
-        name: The callback's.
+        board: Knows the loggers.
+        name: The analysis's.
         directory: Files go below it.
         epoch: Completed epochs.
         step: As for Lightning's own curves.
         several_frames: Whether tags tell the frame.
         note: Stands above the title of every picture, e.g. which weights were dissected.
+        recorded: Indices of the frames of which a recording is kept, so that maps need not be.
+        formats: In which files are written: ``png``, ``pdf``, ``svg``. Loggers always get pixels.
     """
 
-    trainer: Trainer
+    board: Board
     name: str
     directory: Path
     epoch: int
     step: int
     several_frames: bool
     note: str = ""
+    recorded: frozenset[int] = frozenset()
+    formats: tuple[Format, ...] = ("png",)
 
     def tag(self, layer: str, quantity: str, frame: int | None = None) -> str:
         """The tag of a quantity; ``frame`` is the frame's index, None for what concerns them all."""
         tag = f"xinc/{self.name}/{path_part(layer)}/{quantity}"
         return f"{tag}/frame_{frame:04d}" if self.several_frames and frame is not None else tag
 
-    def image(self, layer: str, quantity: str, pixels: Pixels, frame: int | None = None) -> None:
-        """Write a picture (H, W, 3) as PNG, and show it in every logger that takes pictures."""
+    def image(self, layer: str, quantity: str, picture: "Pixels | Figure", frame: int | None = None) -> None:
+        """Write a picture, in all formats that are wanted, and show it in every logger that takes pictures.
+
+        Args:
+            layer: The layer.
+            quantity: What it shows.
+            picture: A matplotlib figure; or pixels (H, W, 3), which can be written as PNG only.
+            frame: The frame's index.
+        """
         tag = self.tag(layer, quantity, frame)
+        pixels, files = self._rendered(picture)
         if self.note:
             # Imported when it is needed: matplotlib takes a second.
             from xinc_pl.plots.figures import with_note
 
             pixels = with_note(pixels, self.note)
-        encoded = png_bytes(pixels)
-        write_aside(self._file(tag, ".png"), encoded)
-        self._show(tag, Picture(encoded, pixels.shape[0], pixels.shape[1]))
+        kept = pixels.copy()
+
+        def write() -> None:
+            encoded = png_bytes(kept)
+            if "png" in self.formats or not files:
+                write_aside(self._file(tag, ".png"), encoded)
+            for suffix, content in files.items():
+                write_aside(self._file(tag, suffix), content)
+            self._show(tag, Picture(encoded, kept.shape[0], kept.shape[1]))
+
+        if only_tensorboard(self.board.loggers):
+            self._later(write)
+        else:
+            self.board.desk.now(write)
 
     def film(self, layer: str, quantity: str) -> Path:
         """The file of a film, without an epoch in its name, because it grows."""
@@ -91,15 +136,23 @@ class Outputs:
         """Show an animated PNG in TensorBoard; the other loggers would show its first picture."""
         width, height = Image.open(io.BytesIO(encoded)).size
         tag = self.tag(layer, quantity)
-        for writer in tensorboard_writers(self.trainer):
-            show_in_tensorboard(writer, tag, Picture(encoded, height, width), self.step)
+
+        def show() -> None:
+            for writer in tensorboard_writers(self.board.loggers):
+                show_in_tensorboard(writer, tag, Picture(encoded, height, width), self.step)
+
+        self._later(show)
 
     def scalars(self, layer: str, values: Mapping[str, float], frame: int | None = None) -> None:
         """Log numbers by quantity to every logger."""
         metrics = {self.tag(layer, quantity, frame): value for quantity, value in values.items()}
-        for logger in self.trainer.loggers:
-            logger.log_metrics(metrics, self.step)
-        history = board_of(self.trainer).history
+
+        def log() -> None:
+            for logger in self.board.loggers:
+                logger.log_metrics(metrics, self.step)
+
+        self.board.desk.now(log)
+        history = self.board.history
         for quantity, value in values.items():
             history.add(Quantity(self.name, layer, quantity, -1 if frame is None else frame), self.epoch, float(value))
 
@@ -115,7 +168,7 @@ class Outputs:
     def curve(self, layer: str, quantity: str, frame: int | None = None) -> Mapping[int, float]:
         """All numbers of a kind that this callback has logged in the run, by epoch."""
         of_frame = -1 if frame is None else frame
-        return board_of(self.trainer).history.curve(Quantity(self.name, layer, quantity, of_frame))
+        return self.board.history.curve(Quantity(self.name, layer, quantity, of_frame))
 
     def first(self, layer: str, quantity: str, frame: int | None = None) -> tuple[int, float] | None:
         """Epoch and value of the first number of its kind in the run, before this moment; None if there is none."""
@@ -128,34 +181,59 @@ class Outputs:
         Raises:
             ValueError: Something is no array of numbers, truth values or words.
         """
-        plain = {key: np.asarray(value) for key, value in arrays.items()}
+        plain = {key: np.array(value) for key, value in arrays.items()}
         for key, array in plain.items():
             if array.dtype.hasobject:  # NumPy below 2.1 can't be told to refuse them
                 raise ValueError(f"{quantity}: {key!r} holds Python objects; give numbers, truth values or words")
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **plain)  # type: ignore[arg-type] # allow_pickle is no array's name
-        write_aside(self._file(self.tag(layer, quantity, frame), ".npz"), buffer.getvalue())
+        file = self._file(self.tag(layer, quantity, frame), ".npz")
+
+        def write() -> None:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, **plain)  # type: ignore[arg-type] # allow_pickle is no array's name
+            write_aside(file, buffer.getvalue())
+
+        self._later(write)
 
     def embedding(self, layer: str, quantity: str, embedding: Embedding) -> None:
         """Show points in TensorBoard's PROJECTOR; each moment has its own entry."""
-        for writer in tensorboard_writers(self.trainer):
-            writer.add_embedding(
-                embedding.vectors,
-                metadata=embedding.metadata,
-                metadata_header=list(embedding.header),
-                label_img=embedding.sprites,
-                global_step=self.step,
-                tag=self.tag(layer, quantity),
-            )
+
+        def show() -> None:
+            for writer in tensorboard_writers(self.board.loggers):
+                writer.add_embedding(
+                    embedding.vectors,
+                    metadata=embedding.metadata,
+                    metadata_header=list(embedding.header),
+                    label_img=embedding.sprites,
+                    global_step=self.step,
+                    tag=self.tag(layer, quantity),
+                )
+
+        self._later(show)
 
     def flush(self) -> None:
         """Let TensorBoard see all of it now."""
-        for writer in tensorboard_writers(self.trainer):
-            writer.flush()
+
+        def flush() -> None:
+            for writer in tensorboard_writers(self.board.loggers):
+                writer.flush()
+
+        self._later(flush)
+
+    def _rendered(self, picture: "Pixels | Figure") -> tuple[Pixels, dict[str, bytes]]:
+        """The pixels, and the files that are no PNG, by suffix."""
+        if isinstance(picture, np.ndarray):
+            return picture, {}
+        from xinc_pl.plots.figures import pixels_of, vectors_of
+
+        files = {f".{kind}": vectors_of(picture, kind, self.note) for kind in self.formats if kind != "png"}
+        return pixels_of(picture), files
+
+    def _later(self, action: Callable[[], None]) -> None:
+        self.board.desk.later(self.name, self.epoch, action)
 
     def _show(self, tag: str, picture: Picture) -> None:
-        refused = board_of(self.trainer).refused_by
-        for number, logger in enumerate(self.trainer.loggers):
+        refused = self.board.refused_by
+        for number, logger in enumerate(self.board.loggers):
             show = picture_shower(logger)
             if show is None or number in refused:
                 continue

@@ -101,6 +101,16 @@ class PlaceOrContent(XINCCallback):
         self._later = tuple(sorted(set(indices)))
         return sorted({index - back for index in indices for back in range(self.num_back + 1)})
 
+    @property
+    def follows(self) -> bool:
+        """Its pictures show the moments before."""
+        return True
+
+    def choose_among(self, recorded: Sequence[int]) -> Sequence[int]:
+        """All recorded pairs between which every frame is recorded."""
+        later = [each for each in recorded if set(range(each - self.num_back, each)) <= set(recorded)]
+        return self.choose_frames(later, None) if later else recorded[:1]
+
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """For each layer, place and content over the training; and of all, the share of neurons nearer to content."""
         charts = {f"place and content, {layer}": [f"{layer}/(place|content)/median"] for layer in layers}

@@ -1,12 +1,14 @@
 """The implicit neural canvas of one frame."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from types import MappingProxyType
 
 from torch import Tensor
 
 from xinc_pl.canvas.effect.removal import Removal
 from xinc_pl.canvas.layer_canvas import LayerCanvas
+from xinc_pl.canvas.mosaic import as_picture, picture_tag, table
 from xinc_pl.canvas.recording.recording import Recording
 from xinc_pl.canvas.rules.rule import Convention
 
@@ -71,6 +73,19 @@ class Canvas(Mapping[str, LayerCanvas]):
 
     def __len__(self) -> int:
         return len(self._layers)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the image, maps of a few neurons of each layer, and what is left out."""
+        size = self.image.shape
+        rows = [
+            (
+                f"image, {size[1]} x {size[2]}, convention {self.convention}",
+                picture_tag(as_picture(self.image), "what the network shows"),
+            ),
+            *((layer.words(), layer.small_maps()) for layer in self._layers.values()),
+            *((f"{name}: left out", escape(reason)) for name, reason in self.skipped.items()),
+        ]
+        return table(rows)
 
     def __repr__(self) -> str:
         return f"Canvas({', '.join(f'{layer.name}: {layer.num_neurons}' for layer in self._layers.values())})"

@@ -8,13 +8,18 @@ import torch
 from torch import Tensor
 
 from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.maps.sample import sampled
 from xinc_pl.canvas.maps.threads import in_threads
 from xinc_pl.canvas.maps.window import Ranking, Window, mask_of, window_of
+from xinc_pl.canvas.mosaic import mosaic, picture_tag, table
 from xinc_pl.canvas.recording.undisturbed import undisturbed
 from xinc_pl.canvas.rules.collect import MakeMaps, collected, signed_maps
 from xinc_pl.canvas.rules.rule import ContributionRule
 from xinc_pl.canvas.statistics.results import LayerStatistics
 from xinc_pl.canvas.statistics.streaming import Partitions, stream_layers
+
+_SHOWN = 8
+"""Neurons whose maps a notebook shows."""
 
 _PARTS_AHEAD = 8
 """So many parts of maps are made before the first of them is handed out, where several threads make them."""
@@ -46,6 +51,23 @@ class LayerCanvas:
 
     def __repr__(self) -> str:
         return f"LayerCanvas({self.name!r}, {self.num_neurons} neurons, {self.size[0]}x{self.size[1]})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: facts, and maps of a few neurons, always the same ones."""
+        return table([(self.words(), self.small_maps())])
+
+    def words(self) -> str:
+        """The layer in a few words."""
+        inputs = "inputs" if len(self.neuron_shape) == 1 else "kernels"
+        return (
+            f"{self.name}: {self.num_neurons:,} neurons ({' x '.join(map(str, self.neuron_shape))} {inputs}), maps of "
+            f"{self.size[0]} x {self.size[1]}, completeness error {self.completeness_error:.1e}"
+        )
+
+    def small_maps(self) -> str:
+        """Maps of a few neurons, always the same ones, as a picture within HTML."""
+        neurons = sampled(self.num_neurons, _SHOWN, seed=0)
+        return picture_tag(mosaic(self.maps(neurons)), f"{self.name}, neurons {', '.join(map(str, neurons.tolist()))}")
 
     @property
     def num_neurons(self) -> int:

@@ -7,7 +7,6 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -19,8 +18,6 @@ from xinc_pl.analysis.nulls import Null
 from xinc_pl.plots.figures import FONT_SIZE, HEADING_SIZE
 from xinc_pl.plots.grouping_variance import LIMITS
 from xinc_pl.plots.palette import CATEGORY_COLOURS
-
-Pixels = npt.NDArray[np.uint8]
 
 _WIDTH = 1280
 _LINE = 24
@@ -36,7 +33,6 @@ class _Page:
         self.top = 56 + _LINE * (len(runs) + bool(note)) + 14
         self.height = self.top + body
         self.figure = Figure(figsize=(_WIDTH / 100, self.height / 100), dpi=100, facecolor="white")
-        self._canvas = FigureCanvasAgg(self.figure)
         self._words(title, 10, HEADING_SIZE, "black", bold=True)
         for index, run in enumerate(runs):
             # The end of a long path tells more than its beginning.
@@ -49,11 +45,6 @@ class _Page:
         """Axes below the heading."""
         bottom = self.height - self.top - top - height
         return self.figure.add_axes((left / _WIDTH, bottom / self.height, width / _WIDTH, height / self.height))
-
-    def pixels(self) -> Pixels:
-        """The page as an image (height, 1280, 3)."""
-        self._canvas.draw()
-        return np.ascontiguousarray(np.asarray(self._canvas.buffer_rgba())[..., :3])
 
     def _words(self, text: str, top: float, size: int, colour: str, bold: bool = False) -> None:
         self.figure.text(
@@ -72,7 +63,7 @@ def run_colour(index: int) -> str:
     return CATEGORY_COLOURS[index % len(CATEGORY_COLOURS)]
 
 
-def draw_run_variances(layers: Sequence[LayerComparison], runs: Sequence[str], title: str) -> Pixels:
+def draw_run_variances(layers: Sequence[LayerComparison], runs: Sequence[str], title: str) -> Figure:
     """Draw how unevenly neurons treat each partition: one row per layer, boxes side by side by run (Fig. 4).
 
     Args:
@@ -81,7 +72,7 @@ def draw_run_variances(layers: Sequence[LayerComparison], runs: Sequence[str], t
         title: Above all.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     row = 300
     note = "boxes: 25 to 75 % of neurons, whiskers 5 to 95 %; pale: the null, medians for the same clusters shifted"
@@ -90,7 +81,7 @@ def draw_run_variances(layers: Sequence[LayerComparison], runs: Sequence[str], t
         axes = page.axes(110, index * row + 34, _WIDTH - 130, row - 84)
         _draw_boxes(axes, layer.variances, len(runs))
         axes.set_title(layer.layer, fontsize=FONT_SIZE + 3, weight="bold", loc="left")
-    return page.pixels()
+    return page.figure
 
 
 def _draw_boxes(axes: Axes, partitions: Sequence[Sequence[VarianceDistribution]], num_runs: int) -> None:
@@ -155,7 +146,7 @@ _MATRICES = {"matched": "mean", "shuffled": "control", "any pair": "any_pair"}
 """What is drawn below one another, and what ``Match`` calls it."""
 
 
-def draw_matching(layers: Sequence[LayerComparison], runs: Sequence[str], title: str) -> Pixels:
+def draw_matching(layers: Sequence[LayerComparison], runs: Sequence[str], title: str) -> Figure:
     """Draw how well the neurons of each run match those of each other, and by chance: one column per layer.
 
     Args:
@@ -164,7 +155,7 @@ def draw_matching(layers: Sequence[LayerComparison], runs: Sequence[str], title:
         title: Above all.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     columns = min(len(layers), 4)
     side = min((_WIDTH - 110) / columns - 50, 300)
@@ -178,7 +169,7 @@ def draw_matching(layers: Sequence[LayerComparison], runs: Sequence[str], title:
             axes = page.axes(left, top + place * (side + 62), side, side)
             _draw_matrix(axes, layer, of, len(runs))
             axes.set_title(f"{layer.layer} · {name}", fontsize=FONT_SIZE + 1, weight="bold" if not place else "normal")
-    return page.pixels()
+    return page.figure
 
 
 def _draw_matrix(axes: Axes, layer: LayerComparison, of: str, num_runs: int) -> None:
@@ -208,7 +199,7 @@ _KINDS = {
 """What each of ``Similarities`` is called, and its colour: paler ones are controls."""
 
 
-def draw_similarities(layers: Sequence[LayerComparison], runs: Sequence[str], title: str) -> Pixels:
+def draw_similarities(layers: Sequence[LayerComparison], runs: Sequence[str], title: str) -> Figure:
     """Draw how well neurons match those of another seed, another signal, their own beginning, and shuffled ones.
 
     Args:
@@ -217,7 +208,7 @@ def draw_similarities(layers: Sequence[LayerComparison], runs: Sequence[str], ti
         title: Above all.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     note = "bars: mean correlation of matched neurons; dots: single runs; crosses: trivial (one encoding), left out"
     page = _Page(title, runs, 500, note)
@@ -244,12 +235,12 @@ def draw_similarities(layers: Sequence[LayerComparison], runs: Sequence[str], ti
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=FONT_SIZE - 1, frameon=False)
-    return page.pixels()
+    return page.figure
 
 
 def draw_layouts(
     layers: Sequence[LayerComparison], layouts: Sequence[JointLayout | None], runs: Sequence[str], title: str
-) -> Pixels:
+) -> Figure:
     """Draw the neurons of all runs in one layout, coloured by run: one panel per layer (Fig. 14).
 
     Args:
@@ -259,7 +250,7 @@ def draw_layouts(
         title: Above all.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     columns = 2 if len(layers) in (2, 4) else min(len(layers), 3)
     side = (_WIDTH - 28 - (columns - 1) * 16) / columns
@@ -279,7 +270,7 @@ def draw_layouts(
             axes.text(0.5, 0.5, "too few neurons", ha="center", fontsize=FONT_SIZE, transform=axes.transAxes)
         else:
             _draw_points(axes, layout)
-    return page.pixels()
+    return page.figure
 
 
 def _draw_points(axes: Axes, layout: JointLayout) -> None:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import FuncNorm, Normalize
+from matplotlib.figure import Figure
 
 from xinc_pl.analysis.canvas_sample import CanvasSample
 from xinc_pl.plots.figures import (
@@ -45,7 +46,7 @@ def draw_contribution_canvas(
     quality: str,
     note: str = "",
     began: tuple[int, float] | None = None,
-) -> npt.NDArray[np.uint8]:
+) -> Figure:
     """Draw target, reconstruction and total beside the mosaic of the sampled maps.
 
     Args:
@@ -59,7 +60,7 @@ def draw_contribution_canvas(
             unit, so that its change has to be told.
 
     Returns:
-        An image (height, 1280, 3), whose height follows the frame's shape.
+        A figure of (height, 1280, 3), whose height follows the frame's shape.
     """
     aspect = sample.total.shape[0] / sample.total.shape[1]
     columns = math.ceil(math.sqrt(len(sample.neurons)))
@@ -73,7 +74,7 @@ def draw_contribution_canvas(
     _draw_references(sheet, sample, target, reconstruction, body)
     _draw_tiles(sheet, sample, left, columns, (tile_height / aspect, tile_height))
     draw_map_scale(sheet, (_WIDTH - _SCALE + 16, _HEADING + TITLE_HEIGHT, 14, body - TITLE_HEIGHT))
-    return sheet.pixels()
+    return sheet.figure
 
 
 def _draw_heading(

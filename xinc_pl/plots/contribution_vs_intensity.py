@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from xinc_pl.analysis.contribution_vs_intensity import FrameFeatures, IntensityComparison
 from xinc_pl.analysis.nulls import Null
@@ -38,7 +39,7 @@ def draw_contribution_vs_intensity(
     *,
     epoch: int,
     quality: str,
-) -> npt.NDArray[np.uint8]:
+) -> Figure:
     """Draw frame, intensity and edges in the first column, then a column per layer: total, and total - intensity.
 
     Args:
@@ -50,7 +51,7 @@ def draw_contribution_vs_intensity(
         quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     columns = len(comparisons) + 1
     aspect = frame.shape[0] / frame.shape[1]
@@ -80,7 +81,7 @@ def draw_contribution_vs_intensity(
     sheet.words(note, MARGIN, sheet.height - 28, size=FONT_SIZE - 1, colour="#555555")
     sheet.colour_bar((bar, box(0, 0)[1], 14, tall), MAGNITUDE_COLOURS, unit, [0, 0.5, 1])
     sheet.colour_bar((bar, box(0, 1)[1], 14, tall), SIGNED_COLOURS, signed, [-1, 0, 1])
-    return sheet.pixels()
+    return sheet.figure
 
 
 def _facts(name: str, null: Null) -> list[str]:

@@ -4,10 +4,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -28,7 +25,7 @@ _LEFT, _RIGHT, _ABOVE, _BELOW = 62, 12, 46, 30
 """Pixels around a chart for its labels."""
 
 
-def draw_evolution(course: Course, layers: Sequence[str]) -> npt.NDArray[np.uint8]:
+def draw_evolution(course: Course, layers: Sequence[str]) -> Figure:
     """Draw one small chart per quantity, with one legend.
 
     Args:
@@ -36,7 +33,7 @@ def draw_evolution(course: Course, layers: Sequence[str]) -> npt.NDArray[np.uint
         layers: The network's, input side first.
 
     Returns:
-        An image (height, 1280 or more, 3), wider than tall.
+        A figure of (height, 1280 or more, 3), wider than tall.
     """
     places = chart_places([panel.quantity for panel in course.panels])
     num_rows, num_columns = (max(each) + 1 for each in zip(*places, strict=True))
@@ -49,7 +46,6 @@ def draw_evolution(course: Course, layers: Sequence[str]) -> npt.NDArray[np.uint
     height = round(top + num_rows * pitch[1] + len(notes) * _LINE + MARGIN)
 
     figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
     epochs = [epoch for panel in course.panels for curve in panel.curves for epoch in curve.epochs]
     span = (min(epochs), max(epochs))
     figure.text(
@@ -77,8 +73,7 @@ def draw_evolution(course: Course, layers: Sequence[str]) -> npt.NDArray[np.uint
         _draw_panel(axes, panel, keys, span)
     for index, line in enumerate(reversed(notes)):
         figure.text(MARGIN / width, (MARGIN + index * _LINE) / height, line, fontsize=FONT_SIZE - 1, color="#555555")
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    return figure
 
 
 def chart_places(quantities: Sequence[str]) -> list[tuple[int, int]]:

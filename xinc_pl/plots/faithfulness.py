@@ -4,10 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -36,7 +33,7 @@ def draw_faithfulness(
     curves: Mapping[str, Sequence[RemovalCurve]],
     epoch: int,
     quality: str,
-) -> npt.NDArray[np.uint8]:
+) -> Figure:
     """Draw a row for each layer, and one for all at once: correlations over the epochs, and removal curves.
 
     Args:
@@ -46,11 +43,10 @@ def draw_faithfulness(
         quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
-        An image (height, 1600, 3).
+        A figure of (height, 1600, 3).
     """
     height = _HEADING + _ROW * len(curves)
     figure = Figure(figsize=(_WIDTH, height), dpi=100, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
     title = f"faithfulness · {moment_title(epoch, quality)}"
     figure.text(0.01, 1 - 0.1 / height, title, fontsize=HEADING_SIZE, weight="bold", va="top")
     orders = [curve.order for curve in next(iter(curves.values()))]
@@ -83,8 +79,7 @@ def draw_faithfulness(
             title = "all layers at once: one order of all their neurons"
         top = 1 - (_HEADING + row * _ROW) / height
         figure.text(0.01, top, title, fontsize=FONT_SIZE + 4, weight="bold", va="top")
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    return figure
 
 
 def _line(order: str) -> Line2D:

@@ -1,9 +1,11 @@
 """Pictures laid out pixel by pixel, without a window, and what all of them have in common."""
 
+import io
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -40,7 +42,6 @@ class Sheet:
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
         self._figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
-        self._canvas = FigureCanvasAgg(self._figure)
         self._axes = self._figure.add_axes((0, 0, 1, 1))
         self._axes.set_axis_off()
 
@@ -109,13 +110,40 @@ class Sheet:
         if label:
             (axes.set_ylabel if height > width else axes.set_xlabel)(label, fontsize=FONT_SIZE - 1, labelpad=3)
 
-    def pixels(self) -> npt.NDArray[np.uint8]:
-        """The sheet as an image (height, width, 3)."""
+    @property
+    def figure(self) -> Figure:
+        """The sheet, when all is on it."""
         self._axes.set_xlim(0, self.width)
         self._axes.set_ylim(self.height, 0)
         self._axes.set_aspect("auto")
-        self._canvas.draw()
-        return np.ascontiguousarray(np.asarray(self._canvas.buffer_rgba())[..., :3])
+        return self._figure
+
+
+def pixels_of(figure: Figure) -> npt.NDArray[np.uint8]:
+    """A figure as an image (height, width, 3)."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def vectors_of(figure: Figure, kind: Literal["pdf", "svg"], note: str = "") -> bytes:
+    """A figure as a PDF or SVG file: lines and words stay sharp, and the same figure gives the same bytes.
+
+    Args:
+        figure: The figure.
+        kind: Which of both.
+        note: A line at the lower right.
+    """
+    buffer = io.BytesIO()
+    words = figure.text(0.995, 0.002, note, ha="right", va="bottom", fontsize=FONT_SIZE - 4) if note else None
+    try:
+        with rc_context({"svg.hashsalt": "xinc", "svg.fonttype": "none", "pdf.fonttype": 42}):
+            when = "CreationDate" if kind == "pdf" else "Date"
+            figure.savefig(buffer, format=kind, metadata={when: None})
+    finally:
+        if words is not None:
+            words.remove()
+    return buffer.getvalue()
 
 
 def moment_title(epoch: int, quality: str) -> str:
@@ -127,4 +155,4 @@ def with_note(pixels: npt.NDArray[np.uint8], note: str) -> npt.NDArray[np.uint8]
     """A picture (H, W, 3) with a line above it: (H + 30, W, 3)."""
     sheet = Sheet(pixels.shape[1], TITLE_HEIGHT)
     sheet.words(note, MARGIN, 8)
-    return np.vstack([sheet.pixels(), pixels])
+    return np.vstack([pixels_of(sheet.figure), pixels])

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from xinc_pl.analysis.canvas_sample import CanvasSample
 from xinc_pl.plots.contribution_canvas import MAP_LIMIT, TOTAL_LIMIT, signed_root_norm
@@ -25,7 +26,7 @@ def draw_film_picture(
     epoch: int,
     quality: str,
     note: str = "",
-) -> npt.NDArray[np.uint8]:
+) -> Figure:
     """Draw reconstruction, total and sampled maps of a layer at one moment, in the colours of all other moments.
 
     Args:
@@ -37,7 +38,7 @@ def draw_film_picture(
         note: For the title.
 
     Returns:
-        An image (height, 960, 3), of the same shape for every moment.
+        A figure of (height, 960, 3), of the same shape for every moment.
     """
     aspect = sample.total.shape[0] / sample.total.shape[1]
     columns = math.ceil(math.sqrt(len(sample.neurons)))
@@ -67,4 +68,4 @@ def draw_film_picture(
         _LEFT + 2 * MARGIN,
         _HEADING + body + 4,
     )
-    return sheet.pixels()
+    return sheet.figure

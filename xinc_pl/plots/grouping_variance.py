@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -25,9 +23,7 @@ _SAMPLE = "median of the null's neurons"
 _WIDTH, _ROW, _HEADING = 12.8, 3.2, 1.2
 
 
-def draw_variances(
-    results: Sequence[Sequence[VarianceDistribution]], *, epoch: int, quality: str
-) -> npt.NDArray[np.uint8]:
+def draw_variances(results: Sequence[Sequence[VarianceDistribution]], *, epoch: int, quality: str) -> Figure:
     """Draw a row per layer: boxes of the variances of deltas before their null, and the sorted curves.
 
     Args:
@@ -36,11 +32,10 @@ def draw_variances(
         quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     height = _HEADING + _ROW * len(results)
     figure = Figure(figsize=(_WIDTH, height), dpi=100, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
     title = f"grouping variance · {moment_title(epoch, quality)}"
     figure.text(0.012, 1 - 0.1 / height, title, fontsize=HEADING_SIZE, weight="bold", va="top")
     nulls = [each.null for layer in results for each in layer if each.null is not None and each.null.exists]
@@ -64,8 +59,7 @@ def draw_variances(
         if layer:
             _draw_boxes(left, layer)
             _draw_curves(right, layer, is_last=row + 1 == len(results))
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    return figure
 
 
 def _keys(results: Sequence[Sequence[VarianceDistribution]], nulls: Sequence[Null]) -> list[Patch | Line2D]:

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from xinc_pl.analysis.map_spectrum import Spectra
@@ -28,7 +26,7 @@ def draw_map_spectrum(
     *,
     epoch: int,
     quality: str,
-) -> npt.NDArray[np.uint8]:
+) -> Figure:
     """Draw median spectra, the distribution of centroids over neurons, and their medians over the epochs.
 
     Args:
@@ -39,10 +37,9 @@ def draw_map_spectrum(
         quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
-        An image (540, 1280, 3).
+        A figure of (540, 1280, 3).
     """
     figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=100, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
     title = f"spectra of maps · {moment_title(epoch, quality)}"
     figure.text(0.012, 0.98, title, fontsize=HEADING_SIZE, weight="bold", va="top")
     colours = layer_colours([each.name for each in layers])
@@ -59,8 +56,7 @@ def draw_map_spectrum(
         frameon=False,
         columnspacing=1.2,
     )
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    return figure
 
 
 def _draw_spectra(axes: Axes, all_spectra: Sequence[Spectra], colours: Mapping[str, str], references: set[str]) -> None:

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from xinc_pl.analysis.matched_maps import MatchedMaps
 from xinc_pl.plots.figures import HEADING_SIZE, MAGNITUDE_COLOURS, MARGIN, TITLE_HEIGHT, Sheet
@@ -19,7 +18,7 @@ _BETWEEN = 34
 """Pixels between one pair and the next."""
 
 
-def draw_matched_maps(layer: str, rows: Sequence[MatchedMaps], about: str) -> npt.NDArray[np.uint8]:
+def draw_matched_maps(layer: str, rows: Sequence[MatchedMaps], about: str) -> Figure:
     """Draw the best, the median and the worst pair of matched neurons: a row for each that is matched with another.
 
     Args:
@@ -28,7 +27,7 @@ def draw_matched_maps(layer: str, rows: Sequence[MatchedMaps], about: str) -> np
         about: Of what frame, under which convention.
 
     Returns:
-        An image (height, 1280, 3), whose height follows the frame's shape.
+        A figure of (height, 1280, 3), whose height follows the frame's shape.
     """
     height, width = rows[0].maps.shape[-2:]
     pair_width = (_WIDTH - 2 * MARGIN - (len(_COLUMNS) - 1) * _BETWEEN) / len(_COLUMNS)
@@ -53,4 +52,4 @@ def draw_matched_maps(layer: str, rows: Sequence[MatchedMaps], about: str) -> np
                 box = (x, top + _BAND + TITLE_HEIGHT - 4, tile_width, tile_height)
                 title = f"{_COLUMNS[place]} {similarity:.2f}: {label}" if not side else label
                 sheet.picture(row.maps[place, side], box, title, colours=MAGNITUDE_COLOURS, norm=Normalize(0, 1))
-    return sheet.pixels()
+    return sheet.figure

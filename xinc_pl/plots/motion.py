@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from xinc_pl.analysis.motion import MotionComparison
 from xinc_pl.analysis.nulls import Null
@@ -33,7 +34,7 @@ def draw_motion(
     *,
     epoch: int,
     quality: str,
-) -> npt.NDArray[np.uint8]:
+) -> Figure:
     """Draw the frame, the length of the motion, and each layer's change with its numbers.
 
     Args:
@@ -46,7 +47,7 @@ def draw_motion(
         quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     width = (_WIDTH - _BARS - MARGIN * (_COLUMNS + 1)) / _COLUMNS
     tall = width * motion.shape[0] / motion.shape[1]
@@ -80,7 +81,7 @@ def draw_motion(
     nulls = [null for each in comparisons for null in (each.correlation, each.given_difference, each.moving_over_still)]
     note = f"null: the motion shifted to all other places; {count_words(nulls)}"
     sheet.words(note, MARGIN, sheet.height - 28, size=FONT_SIZE - 1, colour="#555555")
-    return sheet.pixels()
+    return sheet.figure
 
 
 def _facts(found: MotionComparison) -> list[str]:

@@ -8,6 +8,7 @@ from string import ascii_lowercase
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from xinc_pl.analysis.embedding import Points
@@ -88,7 +89,7 @@ def draw_layout(
     facts: str,
     epoch: int,
     quality: str,
-) -> npt.NDArray[np.uint8]:
+) -> Figure:
     """Draw a layer's neurons in the plane, coloured by group, and maps of some members of each group.
 
     Args:
@@ -102,7 +103,7 @@ def draw_layout(
         quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     left = MARGIN + _SIDE + 2 * MARGIN
     tile_width = (_WIDTH - _SCALE - left - (MEMBERS - 1) * _GAP) / MEMBERS
@@ -125,12 +126,10 @@ def draw_layout(
         top = _HEADING + index * pitch
         _draw_group(sheet, layout, index, group, (left, top), tile, tile_width + _GAP)
     draw_map_scale(sheet, (_WIDTH - _SCALE + 16, _HEADING + TITLE_HEIGHT, 14, _SIDE - TITLE_HEIGHT))
-    return sheet.pixels()
+    return sheet.figure
 
 
-def draw_aligned(
-    planes: Sequence[Points], groups: Sequence[Indices], titles: Sequence[str], layer: str
-) -> npt.NDArray[np.uint8]:
+def draw_aligned(planes: Sequence[Points], groups: Sequence[Indices], titles: Sequence[str], layer: str) -> Figure:
     """Draw the layouts of several moments side by side, on one scale.
 
     Args:
@@ -151,7 +150,7 @@ def draw_aligned(
         top = _HEADING + TITLE_HEIGHT + index // columns * (side + TITLE_HEIGHT + MARGIN)
         sheet.words(title, left + side / 2, top - 4, align="center", baseline="bottom")
         _draw_points(sheet.axes((left, top, side, side)), NeuronLayout(group, points, group, 0), limits)
-    return sheet.pixels()
+    return sheet.figure
 
 
 def _draw_points(axes: Axes, layout: NeuronLayout, limits: Limits) -> None:

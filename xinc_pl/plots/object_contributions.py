@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -35,7 +34,7 @@ def draw_object_contributions(
     *,
     epoch: int,
     quality: str,
-) -> npt.NDArray[np.uint8]:
+) -> Figure:
     """Draw a row per layer: for each neuron its objects, and for a video their way through the frames.
 
     Args:
@@ -48,14 +47,13 @@ def draw_object_contributions(
         quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     styles = _styles(results[0].objects)
     num_columns = max(1, min(_MAX_COLUMNS, _LINE // (max(len(label) for label, *_ in styles) + _SPACE)))
     heading = _HEADING + _LEGEND_ROW * max(math.ceil(len(styles) / num_columns) - 2, 0)
     height = heading + _ROW * len(results)
     figure = Figure(figsize=(12.8, height), dpi=100, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
     title = f"contributions to objects · {moment_title(epoch, quality)}"
     figure.text(0.012, 1 - 0.1 / height, title, fontsize=HEADING_SIZE, weight="bold", va="top")
     handles = [
@@ -83,8 +81,7 @@ def draw_object_contributions(
         steps = f"; steps: frames {', '.join(map(str, frames))}" if len(frames) > 1 else ""
         title = f"{result.layer}, sampled neurons{steps}{_words(found)}"
         axes.set_title(title, fontsize=FONT_SIZE, loc="left", weight="bold")
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    return figure
 
 
 def _note(concentrations: Sequence[Concentration | None], num_small: int) -> str:

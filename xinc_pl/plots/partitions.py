@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 
 from xinc_pl.plots.figures import HEADING_SIZE, MARGIN, TITLE_HEIGHT, Sheet
 
@@ -17,7 +18,7 @@ _BLEND = 0.6
 
 def draw_partitions(
     partitions: Mapping[str, npt.NDArray[Any]], shifted: Mapping[str, npt.NDArray[Any]], frame: npt.NDArray[np.float32]
-) -> npt.NDArray[np.uint8]:
+) -> Figure:
     """Draw partitions side by side, in two rows: what they are, and below each one of its shifts.
 
     Args:
@@ -26,7 +27,7 @@ def draw_partitions(
         frame: (H, W, 3) in [0, 1].
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     columns = max(len(partitions), 1)
     aspect = frame.shape[0] / frame.shape[1]
@@ -40,7 +41,7 @@ def draw_partitions(
             if each is not None:
                 box = (MARGIN + column * (width + MARGIN), _HEADING + TITLE_HEIGHT + row * pitch, width, width * aspect)
                 sheet.picture(label_picture(each, frame), box, f"{name}, shifted" if row else name)
-    return sheet.pixels()
+    return sheet.figure
 
 
 def label_picture(labels: npt.NDArray[Any], frame: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from xinc_pl.analysis.place_or_content import PlaceOrContent, quartiles
 from xinc_pl.plots.charts import epoch_axis
@@ -48,7 +49,7 @@ def draw_place_or_content(
     *,
     epoch: int,
     quality: str,
-) -> npt.NDArray[np.uint8]:
+) -> Figure:
     """Draw the two frames, each layer's neurons between place and content, and the medians over the epochs.
 
     Args:
@@ -61,7 +62,7 @@ def draw_place_or_content(
         quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     width = 340.0
     tall = width * compared.shape[0] / compared.shape[1]
@@ -83,7 +84,7 @@ def draw_place_or_content(
         _draw_course(sheet.axes((left, below, wide, _CURVES)), course, is_first=not column)
     note = f"null: the same motion shifted to wrong places; {count_words([each.null for each in results])}"
     sheet.words(note, MARGIN, sheet.height - 26, size=FONT_SIZE - 1, colour="#555555")
-    return sheet.pixels()
+    return sheet.figure
 
 
 def _draw_neurons(axes: Axes, result: PlaceOrContent, is_first: bool) -> None:

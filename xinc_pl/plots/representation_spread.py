@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
@@ -20,7 +18,7 @@ _WIDTH = 1280
 _HEADING = 74
 
 
-def draw_spread(spreads: Sequence[Spread], *, epoch: int, quality: str) -> npt.NDArray[np.uint8]:
+def draw_spread(spreads: Sequence[Spread], *, epoch: int, quality: str) -> Figure:
     """Draw pixels per neuron and the distribution of contributions, all layers in one chart each.
 
     Args:
@@ -29,10 +27,9 @@ def draw_spread(spreads: Sequence[Spread], *, epoch: int, quality: str) -> npt.N
         quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
-        An image (560, 1280, 3).
+        A figure of (560, 1280, 3).
     """
     figure = Figure(figsize=(12.8, 5.6), dpi=100, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
     figure.text(0.012, 0.98, f"spread · {moment_title(epoch, quality)}", fontsize=HEADING_SIZE, weight="bold", va="top")
     colours = layer_colours([spread.layer for spread in spreads])
     left, right = figure.add_axes((0.075, 0.125, 0.38, 0.66)), figure.add_axes((0.565, 0.125, 0.42, 0.66))
@@ -42,8 +39,7 @@ def draw_spread(spreads: Sequence[Spread], *, epoch: int, quality: str) -> npt.N
     figure.legend(
         handles, labels, loc="upper left", ncols=8, fontsize=FONT_SIZE, frameon=False, bbox_to_anchor=(0.0, 0.915)
     )
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    return figure
 
 
 def _draw_pixels(axes: Axes, spreads: Sequence[Spread], colours: dict[str, str]) -> None:
@@ -78,7 +74,7 @@ def _draw_contributions(axes: Axes, spreads: Sequence[Spread], colours: dict[str
     log_axis(axes, "y", CONTRIBUTION_LIMITS)
 
 
-def draw_neurons_per_pixel(spreads: Sequence[Spread], *, epoch: int, quality: str) -> npt.NDArray[np.uint8]:
+def draw_neurons_per_pixel(spreads: Sequence[Spread], *, epoch: int, quality: str) -> Figure:
     """Draw which share of a layer's neurons stands out at each pixel: a row per mass, a column per layer.
 
     Args:
@@ -87,7 +83,7 @@ def draw_neurons_per_pixel(spreads: Sequence[Spread], *, epoch: int, quality: st
         quality: Whose reconstruction this is, and how good, for the title.
 
     Returns:
-        An image (height, 1280, 3).
+        A figure of (height, 1280, 3).
     """
     masses = list(spreads[0].neurons_per_pixel)
     size = spreads[0].neurons_per_pixel[masses[0]].shape
@@ -109,4 +105,4 @@ def draw_neurons_per_pixel(spreads: Sequence[Spread], *, epoch: int, quality: st
             sheet.picture(values, (left, top, width, pitch - TITLE_HEIGHT), title, colours=MAGNITUDE_COLOURS, norm=norm)
     bar = (_WIDTH - 96, _HEADING + TITLE_HEIGHT, 14, height - _HEADING - TITLE_HEIGHT - 2 * MARGIN)
     sheet.colour_bar(bar, MAGNITUDE_COLOURS, norm, [0, 1, 5, 10, 25, 50, 100], "% of neurons")
-    return sheet.pixels()
+    return sheet.figure

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from torch import Tensor
@@ -19,7 +18,7 @@ from xinc_pl.callbacks import DissectedFrame
 from xinc_pl.callbacks.outputs import png_bytes
 from xinc_pl.canvas import CONVENTIONS, Convention
 from xinc_pl.names import path_part
-from xinc_pl.plots.figures import moment_title
+from xinc_pl.plots.figures import moment_title, pixels_of
 from xinc_pl.runs import AnyRun, RunError
 from xinc_pl.suggestions import did_you_mean
 from xinc_pl.tools.compared_runs import (
@@ -35,6 +34,7 @@ from xinc_pl.tools.compared_runs import (
 from xinc_pl.tools.folders import check_target, new_folder
 from xinc_pl.tools.pairs import Source, pairs_json
 from xinc_pl.tools.tables import comparison_csv, comparison_markdown, scalars_of
+from xinc_pl.tools.words import TRUST, ToolParser
 
 VECTORS = Partition("gabor")
 """What neurons' vectors are made of (Fig. 10)."""
@@ -200,7 +200,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     (folder / "pairs.json").write_text(pairs, encoding="utf-8", newline="")
     with SummaryWriter(str(folder)) as writer:
         writer.add_text("xinc/compare/table", table)
-        for name, pixels in pictures.items():
+        for name, figure in pictures.items():
+            pixels = pixels_of(figure)
             (folder / f"{name}.png").write_bytes(png_bytes(pixels))
             writer.add_image(f"xinc/compare/{name}", pixels, dataformats="HWC")
         for tag, value in scalars_of(layers).items():
@@ -211,16 +212,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
             np.savez_compressed(file, points=layout.points, run=layout.run, neurons=layout.neurons)
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are errors like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what would have been printed after a page of usage."""
-        raise RunError(f"{message}; see xinc compare --help")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = ToolParser(
         prog="xinc compare",
         description="Compare the canvases of finished runs: how unevenly neurons treat partitions, whether the "
         "neurons of one run recur in another, more so than in a run of another signal and in its own beginning, and "
@@ -251,13 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=int, default=0, help="of samples, controls and the layout (default: %(default)s)"
     )
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="import and run the classes that the runs' config.yaml name, whosever they are: needed for a network, a "
-        "loss or data of your own; anything could happen with a folder from somebody else. Without it only classes of "
-        "xinc_pl, torch.nn and torch.optim are made, and nothing in a folder is run",
-    )
+    parser.add_argument("--trust", action="store_true", help=TRUST)
     return parser
 
 

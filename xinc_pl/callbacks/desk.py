@@ -1,0 +1,100 @@
+"""Where results wait to be written: a thread of its own encodes and writes them, while the training goes on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Queue
+from threading import Thread
+from typing import Protocol
+
+_WAITING = 16
+"""How many results may wait: a picture takes some megabytes."""
+
+
+@dataclass(frozen=True)
+class WritingFailure:
+    """A result that could not be written.
+
+    Attributes:
+        owner: Whose it was.
+        epoch: The moment that it was about.
+        error: What went wrong.
+    """
+
+    owner: str
+    epoch: int
+    error: Exception
+
+
+class Desk(Protocol):
+    """Takes what is left to do with results, and does it in that order."""
+
+    def now(self, action: Callable[[], None]) -> None:
+        """Do what only the thread of the training may do, such as calling somebody's logger."""
+
+    def later(self, owner: str, epoch: int, action: Callable[[], None]) -> None:
+        """Do what any thread may do, at some time."""
+
+    def finish(self) -> None:
+        """Wait until all is done."""
+
+    def failures(self, owner: str) -> list[WritingFailure]:
+        """What has failed of one owner's, each told once."""
+
+
+class PlainDesk:
+    """Does everything at once; what fails is raised."""
+
+    def now(self, action: Callable[[], None]) -> None:
+        """Do it."""
+        action()
+
+    def later(self, owner: str, epoch: int, action: Callable[[], None]) -> None:
+        """Do it now."""
+        del owner, epoch
+        action()
+
+    def finish(self) -> None:
+        """Nothing waits."""
+
+    def failures(self, owner: str) -> list[WritingFailure]:
+        """None: they have been raised."""
+        del owner
+        return []
+
+
+class BackgroundDesk(PlainDesk):
+    """Does in one thread, one after another, what may be done later. Who brings more than can wait, waits."""
+
+    def __init__(self) -> None:
+        self._waiting: Queue[tuple[str, int, Callable[[], None]] | None] = Queue(_WAITING)
+        self._thread: Thread | None = None
+        self._failures: list[WritingFailure] = []
+
+    def later(self, owner: str, epoch: int, action: Callable[[], None]) -> None:
+        """Let the thread do it; begins one where there is none."""
+        if self._thread is None:
+            self._thread = Thread(target=self._work, name="xinc writes", daemon=True)
+            self._thread.start()
+        self._waiting.put((owner, epoch, action))
+
+    def finish(self) -> None:
+        """Wait until all is done, and end the thread."""
+        if self._thread is not None:
+            self._waiting.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def failures(self, owner: str) -> list[WritingFailure]:
+        """What has failed of one owner's since it was last asked."""
+        own = [each for each in self._failures if each.owner == owner]
+        for each in own:
+            self._failures.remove(each)
+        return own
+
+    def _work(self) -> None:
+        while (next_one := self._waiting.get()) is not None:
+            owner, epoch, action = next_one
+            try:
+                action()
+            except Exception as error:  # a full disk, a logger's: told by the callback whose result it was
+                self._failures.append(WritingFailure(owner, epoch, error))
