@@ -88,6 +88,10 @@ class LayerKind(ABC):
         del operands
         return output.ndim - 1
 
+    def output_axes(self, operands: Operands, output: Tensor) -> tuple[int, ...]:
+        """Which axes of the output count what belongs to one pixel; the others are pixels. The axis of channels."""
+        return (self.channel_axis(operands, output),)
+
     def pixels(self, operands: Operands, output: Tensor) -> Tensor:
         """The layer's output, or a tensor of its shape, as pixels by outputs: (P, O)."""
         axis = self.channel_axis(operands, output)
@@ -142,6 +146,13 @@ class LayerKind(ABC):
     def neuron_weights(self, operands: Operands, neurons: Tensor) -> Tensor:
         """Weights of each neuron: (n, m). By default those of what it adds to the output."""
         return self.terms(operands, neurons).flatten(1)
+
+    def input_rms(self, operands: Operands, neurons: Tensor) -> Tensor:
+        """Root mean square over pixels of each neuron's own input: (n,).
+
+        By default 1 for all: weights that are what a neuron adds hold its input already.
+        """
+        return operands.weight.real.new_ones(len(neurons))
 
     def zero_inputs(self, operands: Operands) -> Tensor:
         """Bool (N,): whether a neuron's own input is zero everywhere. By default, whether it adds nothing."""
