@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from xinc_pl.canvas.layers.layer import Layer, Use
-from xinc_pl.canvas.maps.group import CHUNK_VALUES
 
 
 def term_means(layer: Layer, neurons: Tensor) -> Tensor:
     """The mean over a layer's pixels, in all its calls, of each neuron's term Z_i: (n, O), O outputs of the layer."""
-    return torch.cat([_means_of(layer, part) for part in neurons.split(_at_a_time(layer))])
+    sums = [layer.kind.term_sums(use.operands, use.output, neurons) for use in layer.uses]
+    num_pixels = sum(use.output.numel() for use in layer.uses) / max(sums[0].shape[1], 1)
+    return torch.stack(sums).sum(0) / num_pixels
 
 
 def over_pixels(layer: Layer, use: Use, means: Tensor) -> Tensor:
@@ -32,19 +33,3 @@ def indices_of(layer: Layer, neurons: Sequence[int] | Tensor) -> Tensor:
     if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < layer.num_neurons:
         raise ValueError(f"{layer.name} has neurons 0 to {layer.num_neurons - 1}; got {indices.tolist()}")
     return indices
-
-
-def _means_of(layer: Layer, neurons: Tensor) -> Tensor:
-    sums, num_pixels = layer.weight.new_zeros(()), 0
-    for use in layer.uses:
-        axes = [axis + 1 for axis in layer.kind.output_axes(use.operands, use.output)]
-        terms = layer.kind.terms(use.operands, neurons).movedim(axes, list(range(-len(axes), 0)))
-        num_outputs = torch.Size(terms.shape[terms.ndim - len(axes) :]).numel()
-        by_pixel = terms.reshape(len(neurons), -1, num_outputs)
-        sums = sums + by_pixel.sum(1)
-        num_pixels += by_pixel.shape[1]
-    return sums / num_pixels
-
-
-def _at_a_time(layer: Layer) -> int:
-    return max(CHUNK_VALUES // max(use.output.numel() for use in layer.uses), 1)

@@ -71,7 +71,7 @@ class EffectRule(ContributionRule):
         Yields:
             Places (m,) among the neurons, and their maps (m, C, H, W). Every neuron comes once, in no fixed order.
         """
-        values = max(self.replay.largest, len(self.by_pixel.recording.image) * self.size[0] * self.size[1])
+        values = max(self._values_per_neuron, len(self.by_pixel.recording.image) * self.size[0] * self.size[1])
         budget = CHUNK_VALUES * _BATCHING if self.device.type == "cpu" else CHUNK_VALUES_ON_ACCELERATOR
         for places in torch.arange(len(neurons), device=self.device).split(max(budget // values, 1)):
             yield places, self.per_output(neurons[places], None if means is None else means[places])
@@ -80,6 +80,11 @@ class EffectRule(ContributionRule):
     def num_checked(self) -> int:
         """Fewer where a derivative takes long."""
         return max(min(super().num_checked, _MOST_CHECKED // max(self.replay.largest, 1)), 1)
+
+    @property
+    def _values_per_neuron(self) -> int:
+        """How many values are alive for each neuron while its maps are made, besides the maps."""
+        return self.replay.largest
 
     def directions(self, neurons: Tensor, means: Tensor | None = None) -> tuple[Tensor, ...]:
         """Z_i: what each neuron adds to what each call of the layer returns, behind (n,); less its mean, if given."""

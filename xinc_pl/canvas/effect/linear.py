@@ -69,6 +69,11 @@ class LinearEffect(EffectRule):
             maps -= self.gradients @ means.T
         return self.placement.placed(maps.permute(2, 0, 1))
 
+    @property
+    def _values_per_neuron(self) -> int:
+        """Derivatives are had before, for all neurons."""
+        return 1
+
     def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
         """One group for all."""
         yield self.group(neurons, len(self.by_pixel.recording.image) * len(self.inputs))

@@ -120,6 +120,16 @@ class LayerKind(ABC):
         assert total is not None
         return total
 
+    def term_sums(self, operands: Operands, output: Tensor, neurons: Tensor) -> Tensor:
+        """Sums of the terms of some neurons (n,) over pixels: (n, O), outputs in the order of ``output_axes``."""
+        axes = [axis + 1 for axis in self.output_axes(operands, output)]
+        num_outputs = torch.Size(output.shape[axis - 1] for axis in axes).numel()
+        sums = []
+        for part in neurons.split(max(CHUNK_VALUES // max(output.numel(), 1), 1)):
+            terms = self.terms(operands, part).movedim(axes, list(range(-len(axes), 0)))
+            sums.append(terms.reshape(len(part), -1, num_outputs).sum(1))
+        return torch.cat(sums)
+
     def parts(self, operands: Operands) -> Iterator[Tensor]:
         """All neurons, so many at a time that their terms stay small."""
         (first,) = self.terms(operands, torch.zeros(1, dtype=torch.int64, device=operands.weight.device))

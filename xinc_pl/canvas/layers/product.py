@@ -170,6 +170,13 @@ class ProductKind(LayerKind):
         first, second, result = operands.options["axes"]
         return tuple(result.index(letter) for letter in second if letter not in first)
 
+    def term_sums(self, operands: Operands, output: Tensor, neurons: Tensor) -> Tensor:
+        """Inputs, added up over the pixels of each block, times the block's weights."""
+        del output
+        product = Product(operands)
+        inputs, weights = product.inputs[..., neurons].sum(1), product.weights[:, neurons]
+        return (inputs[..., None] * weights).sum(0)
+
     def part(self, operands: Operands, output: Tensor, num_values: int) -> tuple[Operands, Tensor]:
         """Evenly spaced pixels of each block."""
         product = Product(operands)
