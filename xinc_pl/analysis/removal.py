@@ -1,7 +1,7 @@
 """What is left of images when neurons are taken away together, in several orders (section 5 of the method)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor
@@ -51,7 +51,7 @@ class RemovalCurve:
 
 @dataclass(frozen=True, eq=False)
 class Judges:
-    """Those who tell what is left: some frames.
+    """Those who tell what is left: some frames. What they have told once they remember.
 
     Attributes:
         effects: Each frame's canvas under the convention ``effect``, which can do without neurons.
@@ -61,16 +61,17 @@ class Judges:
     effects: Sequence[Canvas]
     targets: Sequence[Tensor]
 
+    _told: dict[tuple[object, ...], float] = field(default_factory=dict, repr=False)
+
     def psnr(self, neurons: Mapping[str, Tensor] | None = None, means: Mapping[str, Tensor] | None = None) -> float:
-        """Mean PSNR in dB without some neurons; ``means`` stay in the bias, if given."""
-        return float(
-            np.mean(
-                [
-                    _psnr(effect.removal.together(neurons or {}, means), target)
-                    for effect, target in zip(self.effects, self.targets, strict=True)
-                ]
-            )
-        )
+        """Mean PSNR in dB without some neurons; ``means``, one for each and always the same, stay in the bias."""
+        gone = {layer: frozenset(own.tolist()) for layer, own in (neurons or {}).items()}
+        key = (means is not None, *sorted(gone.items()))
+        if key not in self._told:
+            pairs = zip(self.effects, self.targets, strict=True)
+            psnrs = [_psnr(effect.removal.together(neurons or {}, means), target) for effect, target in pairs]
+            self._told[key] = float(np.mean(psnrs))
+        return self._told[key]
 
 
 def removal_curve(

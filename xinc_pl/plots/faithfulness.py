@@ -200,10 +200,9 @@ def _draw_removal(axes: Axes, curves: Sequence[RemovalCurve]) -> None:
     )
     axes.set_yticks(_place(_LOSSES), [f"{loss:g}" for loss in _LOSSES], fontsize=FONT_SIZE - 2)
     axes.set_ylim(*_place((-0.1, 45)))
-    axes.set_xlabel("% of these neurons taken away, those first that an order says matter least",
-                    fontsize=FONT_SIZE - 1, labelpad=1)  # fmt: skip
+    axes.set_xlabel("% of them taken away", fontsize=FONT_SIZE - 1, labelpad=1)
     axes.set_ylabel("dB lost", fontsize=FONT_SIZE, labelpad=0)
-    axes.set_title("which can go: PSNR lost without them", fontsize=FONT_SIZE, loc="left")
+    axes.set_title("which can go: PSNR lost, those first that seem to matter least", fontsize=FONT_SIZE, loc="left")
     axes.grid(alpha=0.3)
 
 

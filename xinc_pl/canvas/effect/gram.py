@@ -38,18 +38,18 @@ class Gram:
     ) -> Tensor:
         """See ``Canvas.gram``. No more than ``most_values`` of maps, or one row of each, are held at the same time."""
         rules = [self._rule(name) for name in neurons]
-        chosen = [indices_of(rule.layer, each) for rule, each in zip(rules, neurons.values(), strict=True)]
-        kept = [
-            None if means is None else means[name].to(own.device) for name, own in zip(neurons, chosen, strict=True)
-        ]
-        number = sum(map(len, chosen))
-        if not number:
-            return torch.zeros(0, 0, dtype=torch.float64)
-        height, width = rules[0].size
-        num_outputs = len(rules[0].by_pixel.recording.image)
-        num_rows = min(max(most_values // (number * num_outputs * width), 1), height)
-        total = torch.zeros(number, number, dtype=torch.float64, device=chosen[0].device)
         with undisturbed():
+            chosen = [indices_of(rule.layer, each) for rule, each in zip(rules, neurons.values(), strict=True)]
+            kept = [
+                None if means is None else means[name].to(own.device) for name, own in zip(neurons, chosen, strict=True)
+            ]
+            number = sum(map(len, chosen))
+            if not number:
+                return torch.zeros(0, 0, dtype=torch.float64)
+            height, width = rules[0].size
+            num_outputs = len(rules[0].by_pixel.recording.image)
+            num_rows = min(max(most_values // (number * num_outputs * width), 1), height)
+            total = torch.zeros(number, number, dtype=torch.float64, device=chosen[0].device)
             for top in range(0, height, num_rows):
                 window = Window((top, min(top + num_rows, height)), (0, width))
                 total += _products(_maps_in(window, rules, chosen, kept))
