@@ -17,7 +17,9 @@ CORRELATIONS = ("rank_correlation", "spatial_correlation", "spatial_correlation_
 
 def test_pictures_and_numbers_of_all_layers_conventions_and_orders(tmp_path: Path) -> None:
     run = trainer(
-        tmp_path, [Faithfulness(at_epochs=(0,), num_neurons=12, num_candidates=20, on_error="raise")], max_epochs=1
+        tmp_path,
+        [Faithfulness(at_epochs=(0,), num_neurons=12, num_candidates=12, frames=[0, 2], on_error="raise")],
+        max_epochs=1,
     )
     run.fit(tiny_video(), tiny_clip())
     events = EventAccumulator(run.log_dir, size_guidance={"images": 0, "scalars": 0}).Reload()
@@ -40,7 +42,7 @@ def test_pictures_and_numbers_of_all_layers_conventions_and_orders(tmp_path: Pat
     assert stored["head.gram.lost"].shape == stored["all_layers.random.lost"].shape == (7,)
     value, low, high = stored["head.effect.rank_correlation"]
     assert low <= value <= high
-    # The sum of M**2, against the squared change, on all four frames of the clip.
+    # The sum of M**2, against the squared change, on both frames.
     assert stored["head.effect.rank_correlation"][0] > 0.9
 
 

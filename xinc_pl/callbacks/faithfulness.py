@@ -201,7 +201,7 @@ def _agreement_scalars(agreement: Agreement) -> dict[str, float]:
 
 def _agreement_arrays(found: Sequence[Agreement]) -> dict[str, tuple[float, ...]]:
     """Value and interval, for ``head.effect.rank_correlation`` and so on."""
-    arrays = {}
+    arrays: dict[str, tuple[float, ...]] = {}
     for each in found:
         for what in ("rank_correlation", "spatial_correlation", "spatial_control"):
             estimate: Estimate = getattr(each, what)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ class _Look(NamedTuple):
 
     label: str
     colour: str
-    style: str = "-"
+    style: Literal["-", "--", ":"] = "-"
     width: float = 2.0
     alpha: float = 1.0
 
@@ -193,8 +193,8 @@ def _draw_removal(axes: Axes, curves: Sequence[RemovalCurve]) -> None:
         axes.plot(places, _place(curve.lost), color=look.colour, linewidth=look.width, linestyle=look.style,
                   alpha=look.alpha, marker="o", markersize=4)  # fmt: skip
         if curve.order == RANDOM:
-            lost = [_place([curve.intact - each for each in some]) for some in (curve.lowest, curve.highest)]
-            axes.fill_between(places, *lost, color=look.colour, alpha=0.2, linewidth=0)
+            most, least = (_place([curve.intact - each for each in some]) for some in (curve.lowest, curve.highest))
+            axes.fill_between(places, least, most, color=look.colour, alpha=0.2, linewidth=0)
     axes.set_xticks(
         range(len(curves[0].shares)), [f"{100 * share:g}" for share in curves[0].shares], fontsize=FONT_SIZE - 2
     )
