@@ -30,7 +30,6 @@ from xinc_pl.frames import pixel_coordinates
 from xinc_pl.models import ffn_from_released
 
 LAYERS = ("layer_1", "layer_2", "layer_3", "block_1", "block_2", "block_3", "head", "all_layers")
-NUM_FRAMES = 4
 
 
 class Run:
@@ -109,7 +108,7 @@ def published() -> Subject:
     return Subject(network, [pixel_coordinates((128, 256))], [target])
 
 
-def trained(kind: str, epochs: int, seed: int, image: str) -> Subject:
+def trained(kind: str, epochs: int, seed: int, image: str, num_frames: int) -> Subject:
     """A network of this package, trained for a while."""
     lightning.seed_everything(seed, verbose=False)
     video = kind == "nerv"
@@ -120,7 +119,7 @@ def trained(kind: str, epochs: int, seed: int, image: str) -> Subject:
         enable_progress_bar=False, accelerator="cpu",
     ).fit(module, data)  # fmt: skip
     last = len(data.frames) - 1
-    chosen = sorted({round(place * last / (NUM_FRAMES - 1)) for place in range(NUM_FRAMES)})
+    chosen = sorted({round(place * last / max(num_frames - 1, 1)) for place in range(num_frames)})
     frames = [data.frames[index] for index in chosen]
     targets = [frame.target for frame in frames if frame.target is not None]
     return Subject(module.network.eval(), [frame.inputs for frame in frames], targets)
@@ -192,6 +191,7 @@ def main() -> None:
     parser.add_argument("--image", default="chelsea")
     parser.add_argument("--candidates", type=int, default=256)
     parser.add_argument("--neurons", type=int, default=64)
+    parser.add_argument("--frames", type=int, default=4, help="of a video, evenly spaced")
     arguments = parser.parse_args()
     if arguments.what == "removals":
         removals()
@@ -199,7 +199,11 @@ def main() -> None:
         tables(Path(arguments.of))
     else:
         known = arguments.of == "published"
-        subject = published() if known else trained(arguments.of, arguments.epochs, arguments.seed, arguments.image)
+        subject = (
+            published()
+            if known
+            else trained(arguments.of, arguments.epochs, arguments.seed, arguments.image, arguments.frames)
+        )
         orders(subject, arguments.candidates, arguments.neurons)
 
 
