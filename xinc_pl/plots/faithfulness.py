@@ -59,6 +59,8 @@ _HEADING = 1.95
 """Inches, at 100 pixels each."""
 _COLUMNS = (0.045, 0.32, 0.6)
 _WIDTHS = (0.22, 0.22, 0.385)
+_NAMES = 0.135
+"""Room for the names of orders before their bars."""
 _LOSSES = (0, 0.1, 0.3, 1, 3, 10, 30)
 """DB."""
 
@@ -105,8 +107,10 @@ def draw_faithfulness(
             _draw_ranks(axes[0], found)
             _draw_places(axes[1], found)
         else:
-            axes[0].set_axis_off()
-            axes[1].set_axis_off()
+            for each in axes[:2]:
+                each.remove()
+            left, right = _COLUMNS[0] + _NAMES, _COLUMNS[1] + _WIDTHS[1]
+            _draw_means(figure.add_axes((left, bottom, right - left, (_ROW - 1.32) / height)), of_layer)
         top = 1 - (_HEADING + row * _ROW) / height
         figure.text(0.01, top, title, fontsize=FONT_SIZE + 4, weight="bold", va="top")
     canvas.draw()
@@ -204,6 +208,20 @@ def _draw_removal(axes: Axes, curves: Sequence[RemovalCurve]) -> None:
     axes.set_ylabel("dB lost", fontsize=FONT_SIZE, labelpad=0)
     axes.set_title("which can go: PSNR lost, those first that seem to matter least", fontsize=FONT_SIZE, loc="left")
     axes.grid(alpha=0.3)
+
+
+def _draw_means(axes: Axes, curves: Sequence[RemovalCurve]) -> None:
+    """A bar for each order, in words and numbers."""
+    for place, curve in enumerate(curves):
+        look = _LOOKS[curve.order]
+        axes.barh(-place, max(curve.mean_lost, 0), color=look.colour, alpha=look.alpha, height=0.7)
+        axes.text(max(curve.mean_lost, 0), -place, f" {curve.mean_lost:.2f}", va="center", fontsize=FONT_SIZE - 3)
+    labels = [_LOOKS[curve.order].label for curve in curves]
+    axes.set_yticks([-place for place in range(len(curves))], labels, fontsize=FONT_SIZE - 3)
+    axes.set_xlim(0, 1.15 * max(*(curve.mean_lost for curve in curves), 0.1))
+    axes.tick_params(axis="x", labelsize=FONT_SIZE - 2)
+    axes.set_xlabel("dB lost, mean over the shares", fontsize=FONT_SIZE - 1, labelpad=1)
+    axes.set_title("mean loss of each order", fontsize=FONT_SIZE, loc="left")
 
 
 def _place(lost: Sequence[float]) -> list[float]:
