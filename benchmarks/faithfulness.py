@@ -125,7 +125,7 @@ def trained(kind: str, epochs: int, seed: int, image: str, num_frames: int) -> S
     return Subject(module.network.eval(), [frame.inputs for frame in frames], targets)
 
 
-def orders(subject: Subject, num_candidates: int, num_neurons: int) -> None:
+def orders(subject: Subject, num_candidates: int, num_neurons: int, only: Sequence[str]) -> None:
     """Both correlations of every layer with their intervals, and what is lost by every order."""
     size = (subject.targets[0].shape[-2], subject.targets[0].shape[-1])
     canvases = {
@@ -133,7 +133,7 @@ def orders(subject: Subject, num_candidates: int, num_neurons: int) -> None:
         for convention in CONVENTIONS
     }
     effects = canvases["effect"]
-    layers = list(effects[0].main_layers)
+    layers = [layer for layer in effects[0].main_layers if not only or layer in only]
     judges = Judges(effects, subject.targets)
     print(f"{judges.psnr():.2f} dB, mean of {len(effects)} frames")
     rows = []
@@ -191,6 +191,7 @@ def main() -> None:
     parser.add_argument("--image", default="chelsea")
     parser.add_argument("--candidates", type=int, default=256)
     parser.add_argument("--neurons", type=int, default=64)
+    parser.add_argument("--layers", nargs="*", default=())
     parser.add_argument("--frames", type=int, default=4, help="of a video, evenly spaced")
     arguments = parser.parse_args()
     if arguments.what == "removals":
@@ -204,7 +205,7 @@ def main() -> None:
             if known
             else trained(arguments.of, arguments.epochs, arguments.seed, arguments.image, arguments.frames)
         )
-        orders(subject, arguments.candidates, arguments.neurons)
+        orders(subject, arguments.candidates, arguments.neurons, arguments.layers)
 
 
 if __name__ == "__main__":
