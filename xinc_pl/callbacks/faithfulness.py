@@ -42,7 +42,8 @@ class Faithfulness(XINCCallback):
     Args:
         num_neurons: How many neurons of each layer are taken away one by one.
         num_candidates: How many neurons of each layer may be among those that are taken away together: a seeded sample
-            of a larger layer, the same for all orders. Time grows with the square of their number over all layers.
+            of a larger layer, the same for all orders. Where they are a small part of it, little is lost by any order:
+            give more, up to some 4,000 over all layers; time grows with the square of that.
         conventions: Which of ``paper``, ``released`` and ``effect`` to compare. All by default.
         **kwargs: When to dissect, what, and how, as for every ``XINCCallback``.
     """
