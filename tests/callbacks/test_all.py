@@ -72,7 +72,7 @@ def test_every_callback_takes_frames_of_any_number_of_channels(
     caplog.set_level("INFO")
     fewer_numbers: dict[str, Any] = {  # the figure of all numbers takes longer than everything else
         "GroupingVariance": {"partitions": ["rgb", "gabor", "superpixels"]},
-        "Faithfulness": {"num_neurons": 4, "conventions": ["effect"]},
+        "Faithfulness": {"num_neurons": 4, "num_candidates": 6, "conventions": ["effect"]},
     }
     callbacks = [kind(at_epochs=(), on_error="raise", **fewer_numbers.get(kind.__name__, {})) for kind in KINDS]
     run = trainer(tmp_path, callbacks, max_epochs=1)

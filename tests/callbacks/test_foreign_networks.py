@@ -96,7 +96,7 @@ def test_analyses_of_one_network_whose_images_are_two(tmp_path: Path) -> None:
             second,
             ContributionCanvas(output="rgb", num_neurons=2, **general),
             CanvasEvolution(output="rgb", num_neurons=2, **general),
-            Faithfulness(output="rgb", num_neurons=4, **general),
+            Faithfulness(output="rgb", num_neurons=4, num_candidates=6, **general),
         ],
     )
     assert torch.allclose(first.seen[0].reconstruction, 1 - second.seen[0].reconstruction, atol=1e-6)

@@ -1,81 +1,14 @@
 """Neurons taken away, against networks whose weights were set to zero by hand."""
 
 import copy
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import pytest
 import torch
-from networks import Written
+from ablated import NETWORKS, SIZE, Make, averaged, canvas_of, image, mean_of, module_of, nerv, perceptron, zeroed
 from torch import Tensor, nn
 
-from xinc_pl.canvas import Canvas, dissect
-from xinc_pl.models import FFN, NeRV
-
-SIZE = (6, 8)
-
-
-def perceptron() -> tuple[nn.Module, Tensor]:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(2, 9), nn.ReLU(), nn.Linear(9, 7), nn.ReLU(inplace=True), nn.Linear(7, 3)), (
-        torch.rand(SIZE[0] * SIZE[1], 2)
-    )
-
-
-def nerv() -> tuple[nn.Module, Tensor]:
-    torch.manual_seed(0)
-    return NeRV((16, 32), strides=(2, 2), width=7, levels=6).eval(), torch.tensor([0.3])
-
-
-def transposed() -> tuple[nn.Module, Tensor]:
-    torch.manual_seed(0)
-    layers = (nn.ConvTranspose2d(4, 5, 4, stride=2, padding=1), nn.SiLU(), nn.Conv2d(5, 3, 3, padding=1))
-    return nn.Sequential(*layers), torch.randn(1, 4, 3, 4)
-
-
-def normalised() -> tuple[nn.Module, Tensor]:
-    """A skip connection and a normalisation: no chain."""
-    torch.manual_seed(0)
-
-    def forward(self: Any, inputs: Tensor) -> Tensor:
-        hidden = self.a(inputs).tanh()
-        result: Tensor = self.c(self.norm(self.b(hidden) + hidden))
-        return result
-
-    parts = {"a": nn.Linear(2, 6), "b": nn.Linear(6, 6), "c": nn.Linear(6, 3), "norm": nn.LayerNorm(6)}
-    return Written(forward, **parts), torch.rand(SIZE[0] * SIZE[1], 2)
-
-
-NETWORKS = [perceptron, nerv, transposed, normalised]
-Make = Callable[[], tuple[nn.Module, Tensor]]
-
-
-def canvas_of(network: nn.Module, inputs: Tensor) -> Canvas:
-    size = (16, 32) if isinstance(network, NeRV) else SIZE
-    return dissect(network, inputs, size=size, convention="effect")
-
-
-def zeroed(network: nn.Module, neurons: dict[str, Sequence[int]]) -> nn.Module:
-    """A copy of the network in which the weights of these neurons are zero."""
-    changed = copy.deepcopy(network)
-    for name, some in neurons.items():
-        path = {"block_1": "blocks.0.conv", "block_2": "blocks.1.conv"}.get(name, name)
-        layer: Any = changed.get_submodule(path)
-        for neuron in some:
-            with torch.no_grad():
-                if isinstance(layer, nn.Linear):
-                    layer.weight[:, neuron] = 0
-                elif isinstance(layer, nn.ConvTranspose2d):
-                    layer.weight[neuron // layer.out_channels, neuron % layer.out_channels] = 0
-                else:
-                    layer.weight[neuron % layer.out_channels, neuron // layer.out_channels] = 0
-    return changed
-
-
-def image(network: nn.Module, inputs: Tensor) -> Tensor:
-    with torch.no_grad():
-        output = network(inputs)
-    return output[0] if output.ndim == 4 else output.T.reshape(-1, *SIZE)
+from xinc_pl.canvas import dissect
+from xinc_pl.models import FFN
 
 
 @pytest.mark.parametrize("make", NETWORKS)
@@ -102,6 +35,50 @@ def test_several_neurons_of_several_layers_at_once(make: Make) -> None:
     for neurons in (chosen, {"head" if "head" in chosen else next(iter(chosen)): [1, 0]}, {}):
         expected = image(zeroed(network, neurons), inputs)
         torch.testing.assert_close(canvas.removal.together(neurons), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", NETWORKS)
+def test_what_neurons_add_on_average_stays_in_the_bias_if_that_is_wanted(make: Make) -> None:
+    network, inputs = (each.double() for each in make())
+    canvas = canvas_of(network, inputs)
+    removal = canvas.removal
+    chosen = {layer: list(range(0, canvas[layer].num_neurons, 3)) for layer in canvas if layer != "stem"}
+    means = {layer: removal.means(layer, neurons) for layer, neurons in chosen.items()}
+    for layer, neurons in chosen.items():
+        ((part, images),) = removal.each(layer, neurons[:3], means[layer][:3])
+        assert part.tolist() == neurons[:3]
+        for neuron, mean, without in zip(neurons, means[layer], images, strict=False):
+            torch.testing.assert_close(mean, mean_of(network, inputs, layer, neuron), rtol=1e-9, atol=1e-12)
+            expected = image(averaged(network, inputs, {layer: [neuron]}), inputs)
+            torch.testing.assert_close(without, expected, rtol=1e-9, atol=1e-12)
+    expected = image(averaged(network, inputs, chosen), inputs)
+    together = removal.together(chosen, means)
+    torch.testing.assert_close(together, expected, rtol=1e-9, atol=1e-12)
+    assert not torch.allclose(together, removal.together(chosen))
+
+
+def test_a_layer_that_is_called_twice_has_one_bias() -> None:
+    torch.manual_seed(0)
+    shared = nn.Linear(4, 4)
+    network = nn.Sequential(nn.Linear(2, 4), shared, nn.Tanh(), shared, nn.Linear(4, 3)).double()
+    inputs = torch.rand(SIZE[0] * SIZE[1], 2, dtype=torch.float64)
+    received = [network[0](inputs), network[2](network[1](network[0](inputs)))]
+    mean = canvas_of(network, inputs).removal.means("1", [2])
+    expected = torch.cat(received)[:, 2].mean() * shared.weight[:, 2]
+    torch.testing.assert_close(mean[0], expected.detach())
+
+
+def test_inputs_are_those_of_each_neuron() -> None:
+    network, inputs = perceptron()
+    removal = canvas_of(network, inputs).removal
+    torch.testing.assert_close(removal.input_rms("0"), inputs.square().mean(0).sqrt())
+    network, inputs = nerv()
+    canvas = canvas_of(network, inputs)
+    received: list[Tensor] = []
+    module_of(network, "head").register_forward_pre_hook(lambda module, args: received.append(args[0].detach()))
+    image(network, inputs)
+    expected = received[0].square().mean((0, 2, 3)).sqrt().repeat_interleave(3)
+    torch.testing.assert_close(canvas.removal.input_rms("head"), expected)
 
 
 def test_the_recorded_network_counts_not_what_training_has_made_of_it() -> None:
@@ -133,6 +110,10 @@ def test_what_cannot_be_done_is_said() -> None:
         removal.together({"x": [0]})
     with pytest.raises(ValueError, match="2 has neurons 0 to 8; got \\[9\\]"):
         next(removal.each("2", [9]))
+    means = removal.means("2", [0, 1])
+    for wrong in ({"2": [0]}, {"2": [0, 0]}, {"4": [0, 1]}):
+        with pytest.raises(ValueError, match="give one mean for each neuron, and each neuron once"):
+            removal.together(wrong, {"2": means})
 
 
 def test_of_two_layers_that_share_weights_one_can_be_taken() -> None:

@@ -1,104 +1,129 @@
-"""What is left of an image when neurons are taken away, in order of what they are said to contribute."""
+"""What is left of images when neurons are taken away together, in several orders (section 5 of the method)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from xinc_pl.analysis.removal_orders import RANDOM, Candidates, Evidence, Order, orders_of, random_orders
 from xinc_pl.canvas import Canvas
 from xinc_pl.frames import psnr_from_mse
 
-SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Of the neurons, taken away for a removal curve."""
-RANDOM = "random"
-NUM_RANDOM = 3
-"""Random orders that are averaged for the control."""
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+"""Of the candidates, taken away for a removal curve."""
+NUM_RANDOM = 5
+"""Random orders."""
 
 
 @dataclass(frozen=True)
 class RemovalCurve:
-    """What is left of the image, by the share of neurons that are taken away in some order.
+    """What is left of the images, by the share of neurons that are taken away in some order.
+
+    PSNRs are means over the frames.
 
     Attributes:
-        order: What decides: a convention's contributions, ``magnitude`` of the weights, or ``RANDOM``.
-        shares: Of the neurons, ascending.
+        order: One of ``ORDERS``.
+        shares: Of the candidates, ascending.
         intact: PSNR in dB with all neurons.
-        first: PSNR in dB without the neurons that come first, those that contribute most; for each share.
-        last: Without those that come last, as pruning does it.
+        left: PSNR in dB without those that the order takes first, for each share; of random orders the mean.
+        lowest: Of several random orders, the lowest; otherwise as ``left``.
+        highest: Likewise.
     """
 
     order: str
     shares: tuple[float, ...]
     intact: float
-    first: tuple[float, ...]
-    last: tuple[float, ...]
+    left: tuple[float, ...]
+    lowest: tuple[float, ...]
+    highest: tuple[float, ...]
 
     @property
-    def deletion(self) -> float:
-        """DB lost without the first neurons, mean over the shares: large for an order that finds what matters."""
-        return self.intact - sum(self.first) / len(self.first)
+    def lost(self) -> tuple[float, ...]:
+        """DB lost, for each share."""
+        return tuple(self.intact - left for left in self.left)
 
     @property
-    def pruning(self) -> float:
-        """DB lost without the last neurons, mean over the shares: small for an order that finds what does not."""
-        return self.intact - sum(self.last) / len(self.last)
+    def mean_lost(self) -> float:
+        """DB lost, mean over the shares: small for an order that finds what can go."""
+        return sum(self.lost) / len(self.lost)
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """Those who tell what is left: some frames. What they have told once they remember.
+
+    Attributes:
+        effects: Each frame's canvas under the convention ``effect``, which can do without neurons.
+        targets: What each is to show: (C, H, W) in [0, 1].
+    """
+
+    effects: Sequence[Canvas]
+    targets: Sequence[Tensor]
+
+    _told: dict[tuple[object, ...], float] = field(default_factory=dict, repr=False)
+
+    def psnr(self, neurons: Mapping[str, Tensor] | None = None, means: Mapping[str, Tensor] | None = None) -> float:
+        """Mean PSNR in dB without some neurons; ``means``, one for each and always the same, stay in the bias."""
+        gone = {layer: frozenset(own.tolist()) for layer, own in (neurons or {}).items()}
+        key = (means is not None, *sorted(gone.items()))
+        if key not in self._told:
+            pairs = zip(self.effects, self.targets, strict=True)
+            psnrs = [_psnr(effect.removal.together(neurons or {}, means), target) for effect, target in pairs]
+            self._told[key] = float(np.mean(psnrs))
+        return self._told[key]
 
 
 def removal_curve(
-    effect: Canvas, scores: Mapping[str, Tensor], order: str, target: Tensor, shares: Sequence[float] = SHARES
+    judges: Judges,
+    candidates: Candidates,
+    order: Order,
+    means: Mapping[str, Tensor] | None = None,
+    shares: Sequence[float] = SHARES,
 ) -> RemovalCurve:
-    """Take the neurons with the highest scores away, ever more of them, and those with the lowest.
+    """Take ever more neurons away.
 
     Args:
-        effect: The canvas under the convention ``effect``.
-        scores: By layer, of all of its neurons (N,). Neurons of several layers are put in one order.
-        order: What to call it.
-        target: The image (C, H, W) that the network is to show.
-        shares: Of the neurons; one neuron at least is taken away.
+        judges: The frames.
+        candidates: The neurons that may go.
+        order: In which they do.
+        means: What candidates add on average, by layer; for an order that keeps them.
+        shares: Of the neurons in the order; one neuron at least is taken away.
     """
-    order_of_all = torch.cat(list(scores.values())).argsort(descending=True, stable=True)
-    counts = [min(max(1, round(share * len(order_of_all))), len(order_of_all)) for share in shares]
-
-    def left_without(some: Tensor) -> float:
-        return _psnr(effect.removal.together(_by_layer(some, scores)), target)
-
-    intact = _psnr(effect.removal.image, target)
-    first = tuple(left_without(order_of_all[:count]) for count in counts)
-    # First and last are the same to a random order.
-    last = first if order == RANDOM else tuple(left_without(order_of_all[-count:]) for count in counts)
-    return RemovalCurve(order, tuple(shares), intact, first, last)
+    left = []
+    for share in shares:
+        gone = candidates.within(order.places[: min(max(1, round(share * len(order.places))), len(order.places))])
+        neurons = {layer: candidates.neurons[layer][own] for layer, own in gone.items()}
+        kept = None
+        if order.keeps_means and means is not None:
+            kept = {layer: means[layer][own.to(means[layer].device)] for layer, own in gone.items()}
+        left.append(judges.psnr(neurons, kept))
+    return RemovalCurve(order.name, tuple(shares), judges.psnr(), *[tuple(left)] * 3)
 
 
-def random_removal_curve(
-    effect: Canvas, num_neurons: Mapping[str, int], target: Tensor, seed: int = 0, shares: Sequence[float] = SHARES
-) -> RemovalCurve:
-    """The control: the mean of ``NUM_RANDOM`` random orders of all neurons of some layers."""
-    generator = torch.Generator().manual_seed(seed)
+def removal_curves(
+    judges: Judges, evidence: Evidence, layers: Sequence[str], seed: int = 0, shares: Sequence[float] = SHARES
+) -> list[RemovalCurve]:
+    """Of the candidates of some layers, in one order: every order, and last the mean of ``NUM_RANDOM`` random ones.
+
+    Args:
+        judges: The frames.
+        evidence: What is known of the candidates.
+        layers: Whose candidates go.
+        seed: Of the random orders.
+        shares: Of the candidates.
+    """
     curves = [
-        removal_curve(
-            effect,
-            {layer: torch.rand(number, generator=generator) for layer, number in num_neurons.items()},
-            RANDOM,
-            target,
-            shares,
-        )
-        for _ in range(NUM_RANDOM)
+        removal_curve(judges, evidence.candidates, order, evidence.means, shares)
+        for order in orders_of(evidence, layers)
     ]
-    mean = tuple(map(float, np.mean([curve.first for curve in curves], axis=0)))
-    return RemovalCurve(RANDOM, tuple(shares), curves[0].intact, mean, mean)
-
-
-def _by_layer(places: Tensor, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Places among the neurons of all layers, as indices of each layer's; only layers that lose any."""
-    chosen, start = {}, 0
-    for layer, each in scores.items():
-        own = places[(places >= start) & (places < start + len(each))] - start
-        if len(own):
-            chosen[layer] = own
-        start += len(each)
-    return chosen
+    by_chance = [
+        removal_curve(judges, evidence.candidates, order, None, shares)
+        for order in random_orders(evidence, layers, NUM_RANDOM, seed)
+    ]
+    left = np.array([curve.left for curve in by_chance])
+    spread = [tuple(map(float, values)) for values in (left.mean(0), left.min(0), left.max(0))]
+    return [*curves, RemovalCurve(RANDOM, tuple(shares), by_chance[0].intact, *spread)]
 
 
 def _psnr(image: Tensor, target: Tensor) -> float:

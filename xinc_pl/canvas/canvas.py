@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
+from xinc_pl.canvas.effect.gram import Gram
 from xinc_pl.canvas.effect.removal import Removal
 from xinc_pl.canvas.layer_canvas import LayerCanvas
 from xinc_pl.canvas.mosaic import as_picture, picture_tag, table
@@ -32,9 +33,11 @@ class Canvas(Mapping[str, LayerCanvas]):
         convention: Convention,
         removal: Removal | None = None,
         main_layers: Sequence[str] = (),
+        gram: Gram | None = None,
     ) -> None:
         self._layers = dict(layers)
         self._removal = removal
+        self._gram = gram
         self.recording = recording
         self.skipped = MappingProxyType(dict(skipped))
         self.convention = convention
@@ -62,6 +65,27 @@ class Canvas(Mapping[str, LayerCanvas]):
                 f"neurons can be removed where the convention is effect; this canvas follows {self.convention}"
             )
         return self._removal
+
+    def gram(self, neurons: Mapping[str, Sequence[int] | Tensor], means: Mapping[str, Tensor] | None = None) -> Tensor:
+        """What neurons change together, to first order: G_ij = sum over outputs and pixels of M_i M_j.
+
+        The squared change of the output without a set of neurons is about the sum of G over it. Of several frames, the
+        matrices add up. Memory beyond the matrix is bounded; time grows with the square of the number of neurons.
+
+        Args:
+            neurons: Indices of the neurons, by layer: some 4,000 of all layers, or a sample of more.
+            means: For mean ablation: what biases add in the place of each neuron, by layer, as ``removal.means`` gives
+                it. M_i is then the derivative along the term less this.
+
+        Returns:
+            float64 (n, n) on the CPU, in the order of the neurons, layer by layer.
+
+        Raises:
+            ValueError: There is no such layer or neuron; or the convention is another than ``effect``.
+        """
+        if self._gram is None:
+            raise ValueError(f"maps add up where the convention is effect; this canvas follows {self.convention}")
+        return self._gram(neurons, means)
 
     def __getitem__(self, name: str) -> LayerCanvas:
         if name not in self._layers:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from xinc_pl.canvas.backends import Backend, BackendName
 from xinc_pl.canvas.backends.select import select_backend
 from xinc_pl.canvas.canvas import Canvas
+from xinc_pl.canvas.effect.effect import EffectRule
+from xinc_pl.canvas.effect.gram import Gram
 from xinc_pl.canvas.effect.removal import Removal
 from xinc_pl.canvas.effect.select import effect_rules
 from xinc_pl.canvas.errors import DissectionError
@@ -108,7 +110,10 @@ def dissect_recording(
     layers = {name: LayerCanvas(rule, errors[name], _sample(rule, max_neurons, seed)) for name, rule in found.items()}
     removal = Removal(recording, {rule.layer.name: rule.layer for rule in found.values()})
     main_layers = [] if reading.chain is None else [layer.name for layer in reading.chain.layers]
-    return Canvas(layers, recording, skipped, convention, removal if convention == "effect" else None, main_layers)
+    if convention != "effect":
+        return Canvas(layers, recording, skipped, convention, None, main_layers)
+    gram = Gram({name: rule for name, rule in found.items() if isinstance(rule, EffectRule)})
+    return Canvas(layers, recording, skipped, convention, removal, main_layers, gram)
 
 
 def rules_for(

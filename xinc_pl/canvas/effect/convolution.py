@@ -15,11 +15,14 @@ from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.layers.placement import Placement
 from xinc_pl.canvas.maps.field import Field
 from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.maps.threads import in_threads
 from xinc_pl.canvas.rules.convolution import ConvolutionRule
 
 _ENOUGH = (1, 4, 4, 32)
 """How many kernels of a channel make its patches worth their while, by the number of later layers; the last for more.
 """
+_AT_A_TIME = 16
+"""Kernels whose maps per output are made from one field before they are handed out."""
 _MAX_THREADS = 8
 """That put patches together: each holds some in memory."""
 
@@ -52,26 +55,69 @@ class ConvolutionEffect(EffectRule):
         """One group per channel after the pixel shuffle."""
         channels = self._channel(neurons)
         parts = [neurons[channels == channel] for channel in range(self.slopes[0].shape[1])]
-        enough = _ENOUGH[min(len(self.later), len(_ENOUGH) - 1)]
-        field_of = None
-        if max(map(len, parts)) >= enough:
-            num_threads = min(torch.get_num_threads(), _MAX_THREADS) if self.device.type == "cpu" else 1
-            field_of = fields_of(self.stages, [slope[0] for slope in self.slopes], num_threads)
+        field_of = self._fields(neurons)
         largest = max(slope[0].numel() for slope in self.slopes[1:] or self.slopes)
         for channel, part in enumerate(parts):
-            if field_of is None or len(part) < enough:
+            if field_of is None or len(part) < self._enough:
                 yield self.group(part, largest)
             else:
                 yield self._group_with_field(part, partial(field_of, channel))
 
-    def per_output(self, neurons: Tensor) -> Tensor:
+    def per_output(self, neurons: Tensor, means: Tensor | None = None) -> Tensor:
         """The tangents, carried to the output."""
         maps = self.layer.output.new_empty(len(neurons), self.slopes[-1].shape[1], *self.size)
         channels = self._channel(neurons)
         for channel in channels.unique().tolist():
             chosen = channels == channel
-            maps[chosen] = self._carry(neurons[chosen], channel)
+            maps[chosen] = self._carry(neurons[chosen], channel, None if means is None else means[chosen])
         return maps
+
+    def outputs(self, neurons: Tensor, means: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """From the fields of the channels that have many of the neurons; the others' tangents carried to the output."""
+        channels, field_of = self._channel(neurons), self._fields(neurons)
+        counts = channels.bincount(minlength=self.slopes[0].shape[1])
+        is_carried = counts[channels] < (self._enough if field_of is not None else len(neurons) + 1)
+        carried = is_carried.nonzero()[:, 0]
+        for part, maps in super().outputs(neurons[carried], None if means is None else means[carried]):
+            yield carried[part], maps
+        if field_of is None:
+            return
+        kinds = channels * self.layer.upscale**2 + self._phase(neurons)
+        parts = [
+            part
+            for kind in kinds[~is_carried].unique().tolist()
+            for part in ((kinds == kind) & ~is_carried).nonzero()[:, 0].split(_AT_A_TIME)
+        ]
+
+        def answers(part: Tensor) -> Tensor:
+            channel, phase = int(channels[part[0]]), int(self._phase(neurons[part[0]]))
+            values = self._kept_back(neurons[part], None if means is None else means[part])
+            colours = [
+                self.backend.answers(values, field, unsigned=False) for field in field_of(channel, phase).by_colour
+            ]
+            return torch.stack(colours, 1)
+
+        for wave in (parts[at : at + self._num_threads] for at in range(0, len(parts), self._num_threads)):
+            yield from zip(wave, in_threads(answers, wave, self._num_threads), strict=True)
+
+    @property
+    def _num_threads(self) -> int:
+        return min(torch.get_num_threads(), _MAX_THREADS) if self.device.type == "cpu" else 1
+
+    @property
+    def _enough(self) -> int:
+        return _ENOUGH[min(len(self.later), len(_ENOUGH) - 1)]
+
+    def _fields(self, neurons: Tensor) -> Callable[[int, int], Field] | None:
+        """Answers to each channel and phase; None if no channel has enough of the neurons, or they are too large."""
+        if not len(neurons) or int(self._channel(neurons).bincount().max()) < self._enough:
+            return None
+        return fields_of(self.stages, [slope[0] for slope in self.slopes], self._num_threads)
+
+    def _kept_back(self, neurons: Tensor, means: Tensor | None) -> Tensor:
+        """Z of kernels (n, h, w), less their means; of these only that of a kernel's own channel is not zero."""
+        outputs = self.kernels.kernel_outputs(neurons, with_bias=False)
+        return outputs if means is None else outputs - means.sum(1)[:, None, None]
 
     def _group_with_field(self, neurons: Tensor, field_of: Callable[[int], Field]) -> MapGroup:
         """Kernels of one channel, whose fields are known by their phase."""
@@ -95,9 +141,9 @@ class ConvolutionEffect(EffectRule):
     def _channel(self, neurons: Tensor) -> Tensor:
         return neurons % self.neuron_shape[1] // self.layer.upscale**2
 
-    def _carry(self, neurons: Tensor, channel: int) -> Tensor:
+    def _carry(self, neurons: Tensor, channel: int, means: Tensor | None = None) -> Tensor:
         stride = self.layer.upscale
-        outputs = self.kernels.kernel_outputs(neurons, with_bias=False)
+        outputs = self._kept_back(neurons, means)
         phase = self._phase(neurons)
         cells = outputs.new_zeros(len(neurons), stride**2, *outputs.shape[-2:])
         cells[torch.arange(len(neurons), device=neurons.device), phase] = outputs

@@ -16,11 +16,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from xinc_pl.canvas.effect.ablation import over_pixels
 from xinc_pl.canvas.effect.by_pixel import ByPixel, layer_of
 from xinc_pl.canvas.effect.derivative import jvp, jvps
 from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.layers.placement import Placement
-from xinc_pl.canvas.maps.group import MapGroup
+from xinc_pl.canvas.maps.group import CHUNK_VALUES, CHUNK_VALUES_ON_ACCELERATOR, MapGroup
 from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.recording.image import as_image
 from xinc_pl.canvas.recording.pixels import SomePixels
@@ -55,17 +56,44 @@ class EffectRule(ContributionRule):
         self.replay = Replay(by_pixel.recording, self.points)
 
     @abstractmethod
-    def per_output(self, neurons: Tensor) -> Tensor:
-        """M_i(c, p): (n, C, H, W)."""
+    def per_output(self, neurons: Tensor, means: Tensor | None = None) -> Tensor:
+        """M_i(c, p): (n, C, H, W).
+
+        Args:
+            neurons: Indices (n,).
+            means: Of each neuron, what the layer's outputs keep at all pixels when it is taken away: (n, outputs). The
+                direction is then its term without that, as in mean ablation.
+        """
+
+    def outputs(self, neurons: Tensor, means: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """``per_output`` in bounded memory.
+
+        Yields:
+            Places (m,) among the neurons, and their maps (m, C, H, W). Every neuron comes once, in no fixed order.
+        """
+        values = max(self._values_per_neuron, len(self.by_pixel.recording.image) * self.size[0] * self.size[1])
+        budget = CHUNK_VALUES * _BATCHING if self.device.type == "cpu" else CHUNK_VALUES_ON_ACCELERATOR
+        for places in torch.arange(len(neurons), device=self.device).split(max(budget // values, 1)):
+            yield places, self.per_output(neurons[places], None if means is None else means[places])
 
     @property
     def num_checked(self) -> int:
         """Fewer where a derivative takes long."""
         return max(min(super().num_checked, _MOST_CHECKED // max(self.replay.largest, 1)), 1)
 
-    def directions(self, neurons: Tensor) -> tuple[Tensor, ...]:
-        """Z_i: what each neuron adds to what each call of the layer returns, behind (n,)."""
-        return tuple(self.layer.kind.terms(use.operands, neurons) for use in self.layer.uses)
+    @property
+    def _values_per_neuron(self) -> int:
+        """How many values are alive for each neuron while its maps are made, besides the maps."""
+        return self.replay.largest
+
+    def directions(self, neurons: Tensor, means: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Z_i: what each neuron adds to what each call of the layer returns, behind (n,); less its mean, if given."""
+        terms = tuple(self.layer.kind.terms(use.operands, neurons) for use in self.layer.uses)
+        if means is None:
+            return terms
+        return tuple(
+            term - over_pixels(self.layer, use, means) for use, term in zip(self.layer.uses, terms, strict=True)
+        )
 
     def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
         """One group for all."""
@@ -126,9 +154,9 @@ class AnyEffect(EffectRule):
     def __init__(self, layer: Layer, by_pixel: ByPixel) -> None:
         super().__init__(layer, (), Placement(by_pixel.recording.size, None, torch.empty(0)), by_pixel)
 
-    def per_output(self, neurons: Tensor) -> Tensor:
+    def per_output(self, neurons: Tensor, means: Tensor | None = None) -> Tensor:
         """One JVP for each neuron, all at once."""
-        tangents = jvps(self.replay, self.points, self.directions(neurons))
+        tangents = jvps(self.replay, self.points, self.directions(neurons, means))
         return torch.stack([as_image(tangent, self.size) for tangent in tangents])
 
     def on(self, some: SomePixels) -> "AnyEffect | None":

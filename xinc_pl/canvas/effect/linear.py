@@ -59,12 +59,20 @@ class LinearEffect(EffectRule):
             ]
         return torch.stack(gradients).contiguous()
 
-    def per_output(self, neurons: Tensor) -> Tensor:
+    def per_output(self, neurons: Tensor, means: Tensor | None = None) -> Tensor:
         """o_i(p) * sum_j w_ij dy_c/dz_j(p)."""
         num_blocks = len(self.weights)
         by_block = self.gradients.unflatten(1, (num_blocks, -1))
         by_output = (by_block @ self.weights[:, neurons].transpose(1, 2)).flatten(1, 2)  # (C, P, n)
-        return self.placement.placed((by_output * self.inputs[:, neurons]).permute(2, 0, 1))
+        maps = by_output * self.inputs[:, neurons]
+        if means is not None:
+            maps -= self.gradients @ means.T
+        return self.placement.placed(maps.permute(2, 0, 1))
+
+    @property
+    def _values_per_neuron(self) -> int:
+        """Derivatives are had before, for all neurons."""
+        return 1
 
     def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
         """One group for all."""

@@ -60,6 +60,11 @@ class ConvolutionKind(LayerKind):
         """Each kernel's."""
         return kernel_weights(operands, neurons).flatten(1)
 
+    def input_rms(self, operands: Operands, neurons: Tensor) -> Tensor:
+        """Of x_i, the kernel's input channel."""
+        channels = operands.input.movedim(self.channel_axis(operands, operands.input), 0).flatten(1)
+        return channels.abs().square().mean(1).sqrt()[input_channels(operands, neurons)]
+
     def zero_inputs(self, operands: Operands) -> Tensor:
         """Whether x_i is zero everywhere."""
         channels = operands.input.movedim(self.channel_axis(operands, operands.input), 0)

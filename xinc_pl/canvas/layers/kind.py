@@ -88,6 +88,10 @@ class LayerKind(ABC):
         del operands
         return output.ndim - 1
 
+    def output_axes(self, operands: Operands, output: Tensor) -> tuple[int, ...]:
+        """Which axes of the output count what belongs to one pixel; the others are pixels. The axis of channels."""
+        return (self.channel_axis(operands, output),)
+
     def pixels(self, operands: Operands, output: Tensor) -> Tensor:
         """The layer's output, or a tensor of its shape, as pixels by outputs: (P, O)."""
         axis = self.channel_axis(operands, output)
@@ -116,6 +120,16 @@ class LayerKind(ABC):
         assert total is not None
         return total
 
+    def term_sums(self, operands: Operands, output: Tensor, neurons: Tensor) -> Tensor:
+        """Sums of the terms of some neurons (n,) over pixels: (n, O), outputs in the order of ``output_axes``."""
+        axes = [axis + 1 for axis in self.output_axes(operands, output)]
+        num_outputs = torch.Size(output.shape[axis - 1] for axis in axes).numel()
+        sums = []
+        for part in neurons.split(max(CHUNK_VALUES // max(output.numel(), 1), 1)):
+            terms = self.terms(operands, part).movedim(axes, list(range(-len(axes), 0)))
+            sums.append(terms.reshape(len(part), -1, num_outputs).sum(1))
+        return torch.cat(sums)
+
     def parts(self, operands: Operands) -> Iterator[Tensor]:
         """All neurons, so many at a time that their terms stay small."""
         (first,) = self.terms(operands, torch.zeros(1, dtype=torch.int64, device=operands.weight.device))
@@ -142,6 +156,13 @@ class LayerKind(ABC):
     def neuron_weights(self, operands: Operands, neurons: Tensor) -> Tensor:
         """Weights of each neuron: (n, m). By default those of what it adds to the output."""
         return self.terms(operands, neurons).flatten(1)
+
+    def input_rms(self, operands: Operands, neurons: Tensor) -> Tensor:
+        """Root mean square over pixels of each neuron's own input: (n,).
+
+        By default 1 for all: weights that are what a neuron adds hold its input already.
+        """
+        return operands.weight.real.new_ones(len(neurons))
 
     def zero_inputs(self, operands: Operands) -> Tensor:
         """Bool (N,): whether a neuron's own input is zero everywhere. By default, whether it adds nothing."""

@@ -164,6 +164,19 @@ class ProductKind(LayerKind):
         outputs = [axis for axis, letter in enumerate(result) if letter not in first]
         return outputs[-1] if outputs else output.ndim - 1
 
+    def output_axes(self, operands: Operands, output: Tensor) -> tuple[int, ...]:
+        """Those that only the weight has, in the weight's order."""
+        del output
+        first, second, result = operands.options["axes"]
+        return tuple(result.index(letter) for letter in second if letter not in first)
+
+    def term_sums(self, operands: Operands, output: Tensor, neurons: Tensor) -> Tensor:
+        """Inputs, added up over the pixels of each block, times the block's weights."""
+        del output
+        product = Product(operands)
+        inputs, weights = product.inputs[..., neurons].sum(1), product.weights[:, neurons]
+        return (inputs[..., None] * weights).sum(0)
+
     def part(self, operands: Operands, output: Tensor, num_values: int) -> tuple[Operands, Tensor]:
         """Evenly spaced pixels of each block."""
         product = Product(operands)
@@ -199,6 +212,11 @@ class ProductKind(LayerKind):
     def neuron_weights(self, operands: Operands, neurons: Tensor) -> Tensor:
         """w_i., of all blocks."""
         return Product(operands).weights[:, neurons].movedim(1, 0).flatten(1)
+
+    def input_rms(self, operands: Operands, neurons: Tensor) -> Tensor:
+        """Of o_i."""
+        inputs = Product(operands).inputs[..., neurons].flatten(0, 1)
+        return inputs.abs().square().mean(0).sqrt()
 
     def zero_inputs(self, operands: Operands) -> Tensor:
         """Whether o_i is zero at every pixel."""

@@ -30,6 +30,14 @@ class Field:
         """The answer of the sum over colours."""
         return Field(self.factors.sum(2, keepdim=True), self.scale, self.start, self.length)
 
+    @cached_property
+    def by_colour(self) -> tuple["Field", ...]:
+        """The answer of each colour."""
+        return tuple(
+            Field(self.factors[:, :, [colour]], self.scale, self.start, self.length)
+            for colour in range(self.factors.shape[2])
+        )
+
 
 def overlap(offset: int, length: int) -> tuple[slice, slice]:
     """All positions q and q - offset such that both are at least 0 and less than ``length``."""
