@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ObjectContributions,
         PlaceOrContent,
         RepresentationSpread,
+        TopNeurons,
         XINCCallback,
     )
     from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics, dissect
@@ -63,6 +64,7 @@ __all__ = [
     "RepresentationSpread",
     "Run",
     "RunError",
+    "TopNeurons",
     "VIPSeg",
     "Video",
     "VideoINR",

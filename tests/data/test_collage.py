@@ -14,6 +14,9 @@ from xinc_pl.frames import Frame
 
 Clip = tuple[Frame, ...]
 
+MEANS = ((0.26834, 0.29429, 0.36911), (0.28378, 0.28902, 0.35794), (0.3251, 0.30658, 0.35984))
+"""Mean colours of the default clip at 24x32, three frames."""
+
 
 @pytest.fixture(scope="module")
 def clip() -> Clip:
@@ -199,3 +202,23 @@ def test_datamodule_serves_the_clip() -> None:
     collage = Collage(size=(24, 48), num_frames=5, batch_size=2, seed=3)
     assert_same(collage.frames, render_collage((24, 48), 5, seed=3))
     assert [len(batch.indices) for batch in collage.train_dataloader()] == [2, 2, 1]
+
+
+def test_the_default_clip_stays_as_it_is() -> None:
+    means = [target_of(frame).mean((1, 2)).tolist() for frame in render_collage((24, 32), 3)]
+    np.testing.assert_allclose(means, MEANS, atol=2e-5)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_another_seed_is_another_clip_whose_flow_is_that_of_what_one_sees(seed: int) -> None:
+    frames, default = render_collage((64, 128), 30, seed), render_collage((64, 128), 30)
+    before, now = frames[14:16]
+    assert not torch.allclose(target_of(now), target_of(default[15]), atol=0.05)
+    assert {each.category for each in now.instances}.isdisjoint({"sky", "ground", "rocket"})
+    owned = torch.stack([each.mask for each in now.instances]).sum(0)
+    assert bool((owned == 1).all())
+    moved, inside = pulled(target_of(before), flow_of(now), "bilinear")
+    same_owner = pulled(owners(before)[None], flow_of(now), "nearest")[0][0] == owners(now)
+    error = (moved - target_of(now)).abs().mean(0)[inside & same_owner].mean()
+    still = (target_of(before) - target_of(now)).abs().mean(0)[inside & same_owner].mean()
+    assert error < 0.7 * still

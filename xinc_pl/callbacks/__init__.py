@@ -19,6 +19,7 @@ from xinc_pl.callbacks.place_or_content import PlaceOrContent
 from xinc_pl.callbacks.reconstruction import ReconstructionWriter
 from xinc_pl.callbacks.representation_spread import RepresentationSpread
 from xinc_pl.callbacks.summary import RunSummary
+from xinc_pl.callbacks.top_neurons import TopNeurons
 
 __all__ = [
     "CanvasEvolution",
@@ -39,5 +40,6 @@ __all__ = [
     "RepresentationSpread",
     "Request",
     "RunSummary",
+    "TopNeurons",
     "XINCCallback",
 ]

@@ -23,6 +23,9 @@ from xinc_pl.frames import Size
 _Floats = npt.NDArray[np.float64]
 _Outline = tuple[tuple[float, float], ...]
 
+PHOTOGRAPHS = ("hubble_deep_field", "coffee", "chelsea", "immunohistochemistry", "grass", "brick", "retina")
+"""That may stand behind."""
+
 _DUSK = (0.80, 0.82, 0.92)  # cut-outs were lit for a portrait, the launch pad by the evening sky
 _GROUND = (0.36, 0.33, 0.35)
 
@@ -155,6 +158,18 @@ def launch_pad() -> Tensor:
     wide = np.pad(parts, ((0, 0), (140, 140), (0, 0)), mode="reflect")[:424]
     picture = np.concatenate([wide, _field(150, wide.shape[1])])
     return torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32))
+
+
+@cache
+def photograph(name: str) -> Tensor:
+    """One of ``PHOTOGRAPHS``, mirrored at its sides until it is as wide as the launch pad: (5, h, w)."""
+    pixels = getattr(data, name)() / 255
+    pixels = np.dstack([pixels] * 3) if pixels.ndim == 2 else pixels[..., :3]
+    _, pad_height, pad_width = launch_pad().shape
+    missing = max(int(np.ceil(pixels.shape[0] * pad_width / pad_height)) - pixels.shape[1], 0)
+    wide = np.pad(pixels, ((0, 0), (missing // 2, missing - missing // 2), (0, 0)), mode="reflect")
+    parts = np.dstack([wide, np.ones((*wide.shape[:2], 2))])
+    return torch.from_numpy(parts.transpose(2, 0, 1).astype(np.float32))
 
 
 def _field(height: int, width: int) -> _Floats:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xinc_pl.data._cutouts import astronaut, launch_pad, motorcycle, shadow, shuttle
+from xinc_pl.data._cutouts import PHOTOGRAPHS, astronaut, launch_pad, motorcycle, photograph, shadow, shuttle
 from xinc_pl.data.base import FramesDataModule
 from xinc_pl.frames import Frame, Instance, Size, frame_time
 
@@ -23,6 +23,11 @@ _Pose = tuple[float, float, float, float]
 # Largest variation of a pose. Small enough that the background always fills the stage, and that the
 # astronaut, who is cut off at the hips, always reaches below it.
 _JITTER = (0.05, 0.015, 0.01, 0.02)
+_WIDE_JITTER = (0.3, 0.015, 0.01, 0.02)
+"""Of things, with another seed than the default."""
+
+
+_CAMERA: tuple[_Pose, _Pose, _Pose] = ((0.13, 0.05, 1.56, 0.0), (0.0, 0.03, 1.58, 0.0), (-0.13, 0.0, 1.62, 0.0))
 
 
 class _Region(NamedTuple):
@@ -112,10 +117,12 @@ class _Layer:
 def render_collage(size: Size = (128, 256), num_frames: int = 30, seed: int = 0) -> tuple[Frame, ...]:
     """Render the clip: an astronaut, a motorcycle and two space shuttles at a launch pad.
 
+    With another seed than the default, the things have other colours and paths, and move before another photograph.
+
     Args:
         size: Height and width of the frames. The scene is made for 1:2; another shape shows the middle of it.
         num_frames: Into how many frames the same scene is divided.
-        seed: Varies the paths.
+        seed: Varies paths, colours and the photograph behind.
     """
     scene = _scene(seed)
     layers = [(layer.picture_for(size), layer.regions) for layer in scene]
@@ -189,16 +196,17 @@ def _scene(seed: int) -> list[_Layer]:
     generator = torch.Generator().manual_seed(seed)
 
     def motion(start: _Pose, middle: _Pose, end: _Pose, bob: float = 0.0, beats: float = 0.0) -> _Motion:
+        spread = _JITTER if seed == 0 or start == _CAMERA[0] else _WIDE_JITTER
         jitter = torch.rand(3, 4, generator=generator, dtype=torch.float64) * 2 - 1
         poses = torch.tensor([start, middle, end], dtype=torch.float64)
-        return _Motion(poses + jitter * torch.tensor(_JITTER, dtype=torch.float64), bob, beats)
+        return _Motion(poses + jitter * torch.tensor(spread, dtype=torch.float64), bob, beats)
 
-    camera = motion((0.13, 0.05, 1.56, 0.0), (0.0, 0.03, 1.58, 0.0), (-0.13, 0.0, 1.62, 0.0))
+    camera = motion(*_CAMERA)
     walk = motion((1.45, 0.16, 0.78, 0.03), (0.55, 0.15, 0.82, -0.03), (0.42, 0.16, 0.86, 0.0), 0.008, 3)
     ride = motion((-0.85, 0.29, 0.38, -0.1), (0.05, 0.29, 0.39, -0.1), (1.4, 0.3, 0.4, -0.1), 0.003, 6)
     launch = motion((-0.62, 0.12, 0.46, 0.05), (-0.55, -0.1, 0.5, 0.1), (-0.25, -1.0, 0.54, 0.3))
     cross = motion((-1.25, 0.08, 0.33, 1.1), (-0.3, -0.08, 0.34, 1.0), (0.5, -0.36, 0.36, 0.8))
-    return [
+    layers = [
         _Layer(astronaut(), (_Region(7, "astronaut", True),), walk),
         _Layer(motorcycle(), (_Region(6, "motorcycle", True),), ride),
         _Layer(shadow(), (), ride.shifted((0.0, 0.155, -0.29, 0.1))),
@@ -206,20 +214,38 @@ def _scene(seed: int) -> list[_Layer]:
         _Layer(shuttle(), (_Region(4, "space shuttle", True),), cross, mirrored=True),
         _Layer(launch_pad(), _PLACES, camera),
     ]
+    return layers if seed == 0 else _varied(layers, seed)
+
+
+def _varied(layers: Sequence[_Layer], seed: int) -> list[_Layer]:
+    """The things of a scene in other colours, perhaps seen in a mirror or backwards, before another photograph."""
+    generator = torch.Generator().manual_seed(seed)
+    is_mirrored, is_reversed = (torch.rand(2, generator=generator) < 0.5).tolist()
+    sides = torch.tensor([-1.0, 1, 1, -1] if is_mirrored else [1.0] * 4, dtype=torch.float64)
+    found = []
+    for layer in layers:
+        poses = (layer.motion.poses.flip(0) if is_reversed else layer.motion.poses) * sides
+        moved = replace(layer, motion=replace(layer.motion, poses=poses), mirrored=layer.mirrored != is_mirrored)
+        colours = torch.cat([torch.randperm(3, generator=generator), torch.arange(3, len(layer.picture))])
+        found.append(replace(moved, picture=layer.picture[colours]))
+    name = PHOTOGRAPHS[seed % len(PHOTOGRAPHS)]
+    found[-1] = replace(found[-1], picture=photograph(name), regions=(_Region(0, name.replace("_", " "), False),))
+    return found
 
 
 class Collage(FramesDataModule):
     """A short video that needs no download: an astronaut, a motorcycle and space shuttles at a launch pad.
 
     It is put together from photographs that come with scikit-image. It has the texture of a real video, and
-    the visible pixels of every object and the optical flow are known exactly.
+    the visible pixels of every object and the optical flow are known exactly. Every seed but 0 is another clip:
+    the things have other colours and paths, and move before another photograph.
 
     Args:
         size: Height and width of the frames in pixels. The scene is made for frames twice as wide as high;
             others show the middle of it.
         num_frames: Number of frames. The scene takes the whole clip: with more frames, things move slower.
         batch_size: Frames per training step.
-        seed: Varies the paths of the objects and decides the order of the frames in training.
+        seed: Varies paths, colours and the photograph behind, and decides the order of the frames in training.
         num_held_out: How many frames, evenly spaced, are not trained on; ``val/psnr_seen`` and ``val/psnr_unseen`` tell
             them apart.
     """

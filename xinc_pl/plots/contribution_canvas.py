@@ -84,12 +84,12 @@ def _draw_heading(
     sheet.words(heading, MARGIN, 10, size=HEADING_SIZE, bold=True)
     facts = (
         f"{len(sample.neurons)} of {sample.num_neurons:,} {sample.neuron_kind} · {sample.num_zero_maps:,} zero maps · "
-        f"mean |M| {sample.unit:.3g}{_change(sample.unit, began)}"
+        f"mean |M| {sample.unit:.3g}{unit_change(sample.unit, began)}"
     )
     sheet.words(facts, MARGIN, 50)
 
 
-def _change(unit: float, began: tuple[int, float] | None) -> str:
+def unit_change(unit: float, began: tuple[int, float] | None) -> str:
     """How the unit of the colours has changed."""
     if began is None or not began[1]:
         return ""

@@ -68,6 +68,15 @@ class Sheet:
         left, top, width, height = box
         self._axes.add_patch(Rectangle((left, top), width, height, fill=False, linewidth=line_width, edgecolor=colour))
 
+    def outline(self, mask: npt.NDArray[np.bool_], box: Box, colour: str = "#202020") -> None:
+        """Draw the border of a mask (H, W) that fills a box. Nothing of a mask that has no border."""
+        if mask.all() or not mask.any() or min(mask.shape) < 2:
+            return
+        left, top, width, height = box
+        rows, columns = mask.shape
+        x, y = left + (np.arange(columns) + 0.5) * width / columns, top + (np.arange(rows) + 0.5) * height / rows
+        self._axes.contour(x, y, mask.astype(float), levels=[0.5], colors=[colour], linewidths=0.8)
+
     def words(
         self,
         text: str,
