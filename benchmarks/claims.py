@@ -151,7 +151,17 @@ def measure(signal: Signal, seed: int, settings: Settings, folder: Path) -> None
     for moment in both:
         last = moment.frames[-1]
         shown = DissectedFrame(moment.clip[last], run.recording(moment.epoch, last), "paper")
-        found.append(Measured("PSNR, dB", "", "image", shown.psnr or math.nan, math.nan, math.nan, moment.epoch))
+        found.append(
+            Measured(
+                "PSNR, dB",
+                "",
+                "clip" if signal.is_clip else "image",
+                shown.psnr or math.nan,
+                math.nan,
+                math.nan,
+                moment.epoch,
+            )
+        )
         found += measured(moment, path, seed)
     write(file, found)
     print(f"{signal.name}, seed {seed}: {len(found)} numbers", flush=True)

@@ -31,6 +31,7 @@ from xinc_pl.analysis.object_contributions import (
 )
 from xinc_pl.analysis.partitions import Partition, PartitionName, PartitionUnavailableError, labels_of
 from xinc_pl.analysis.place_or_content import content_path, place_or_content
+from xinc_pl.analysis.top_neurons import ratio_null
 from xinc_pl.canvas import Canvas, stream_change
 from xinc_pl.frames import frame_time, pixel_coordinates
 
@@ -76,6 +77,9 @@ def of_one_frame(canvas: Canvas, frame: Frame, seed: int) -> Found:
     for layer in canvas:
         for partition, null in variance_nulls(canvas[layer], labels, seed=seed).items():
             yield f"grouping variance, {partition.name}", layer, null.p
+        for partition in (each for each in labels if each.name in ("instances", "rgb")):
+            top = ratio_null(canvas[layer], labels[partition], 3, 24, seed)
+            yield f"top neurons, {partition.name}", layer, top.p
         found = compare_with_intensity(layer, canvas[layer].statistics().total, features)
         yield "correlation with intensity", layer, found.with_intensity.p
         yield "correlation with edges", layer, found.with_edges.p
