@@ -202,7 +202,8 @@ def similarities(run: Moment, same: Moment, other: Moment, beginning: Moment) ->
     for convention in CONVENTIONS:
         canvases = [each.canvas(each.frames[-1], convention) for each in (run, same, other, beginning)]
         for layer in canvases[0]:
-            vectors = [sampled(canvas[layer].statistics(labels).vectors(_GABOR.key)) for canvas in canvases]
+            known = [canvas[layer].statistics(labels) for canvas in canvases]
+            vectors = [sampled(each.vectors(_GABOR.key), each.num_neurons) for each in known]
             if min(len(each.neurons) for each in vectors) == 0:
                 continue
             with_same, with_other, with_own = (match_neurons(vectors[0], each) for each in vectors[1:])

@@ -26,15 +26,20 @@ KINDS = [
 ]
 
 
+def options_of(kind: type[XINCCallback], layers: list[str] | None) -> dict[str, Any]:
+    """Those of the convention that all networks have; a recording is for all conventions and of all layers."""
+    if kind.__name__ == "CanvasRecorder":
+        return {}
+    return {"layers": layers} if kind.__name__ == "Faithfulness" else {"convention": "effect", "layers": layers}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted((IMAGE_NETWORKS | VIDEO_NETWORKS).keys() - {"FFN", "NeRV"}))
 def test_every_callback_takes_it_apart(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     layers = ["block_2", "head"] if name == "HNeRV" else None
     callbacks = [
-        kind(at_epochs=(), on_error="raise", convention="effect", layers=layers, **FEWER.get(kind.__name__, {}))
-        if kind.__name__ != "Faithfulness"
-        else kind(at_epochs=(), on_error="raise", layers=layers, **FEWER["Faithfulness"])
+        kind(at_epochs=(), on_error="raise", **options_of(kind, layers), **FEWER.get(kind.__name__, {}))
         for kind in KINDS
     ]
     run = trainer(tmp_path, callbacks, max_epochs=1)

@@ -85,6 +85,11 @@ class DissectedFrame:
         self._output: Output = output
         self._statistics: dict[str, LayerStatistics] = {}
 
+    @property
+    def network(self) -> nn.Module | None:
+        """The network itself, as it is now; None where only what it computed is known."""
+        return None if isinstance(self._network, Recording) else self._network
+
     @cached_property
     def recording(self) -> Recording:
         """What the network computes to show the frame."""
