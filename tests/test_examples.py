@@ -72,11 +72,11 @@ def test_all_figures_of_two_trainings(script: ModuleType, runs: list[Path], tmp_
         ("intensity", "contribution_vs_intensity/all_layers/comparison"),
         ("spread", "representation_spread/all_layers/spread"),
         ("neurons_per_pixel", "representation_spread/all_layers/neurons_per_pixel"),
-        ("motion", "motion_contributions/all_layers/motion"),
+        ("motion", "motion_contributions/all_layers/motion/frame_0001"),
     ],
 )
 def test_they_are_what_the_callbacks_have_drawn(script: ModuleType, runs: list[Path], draw: str, picture: str) -> None:
-    (drawn,) = (runs[0] / "xinc").glob(f"{picture}*_epoch_0001.png")
+    (drawn,) = (runs[0] / "xinc").glob(f"{picture}_epoch_0001.png")
     figure = getattr(script, draw)(script.Shown(load_run(runs[0])))
     assert np.array_equal(plots.pixels_of(figure), imread(drawn))
 
@@ -85,11 +85,18 @@ def test_an_image_has_no_motion_and_no_objects(
     script: ModuleType, runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script.main([str(runs[2]), "--out", str(tmp_path), "--convention", "released", "--format", "svg"])
-    assert OF_ALL_LAYERS < names(tmp_path)
+    assert names(tmp_path) > OF_ALL_LAYERS
     told = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
     assert told[0] == "fig_08_19_objects is left out: the frames have no instance masks"
     assert told[1].startswith("fig_09_motion is left out: no two neighbouring frames")
     assert not {"fig_08_19_objects", "fig_09_motion"} & names(tmp_path)
+
+
+def test_a_checkpoint_shows_all_frames(script: ModuleType, finished_runs: Path) -> None:
+    shown = script.Shown(load_run(finished_runs / "lightning_logs/version_0", "last.ckpt"))
+    assert shown.frames == (0, 1, 2, 3)
+    assert script.objects(shown) is not None
+    assert script.motion(shown) is not None
 
 
 def test_a_folder_that_is_no_run_is_one_line(
