@@ -5,7 +5,7 @@
     python examples/figures.py lightning_logs/version_0 --checkpoint last.ckpt        # all frames: Fig. 8, 9 as well
 
 A run with recordings (``CanvasRecorder``) is shown as it was at its last recorded epoch, on the frames that were
-recorded; with ``--checkpoint`` on any frame. Fig. 1 and 2 are drawings.
+recorded; with ``--checkpoint`` on any frame. docs/reproduction.md says more about each figure.
 """
 
 import argparse
@@ -45,7 +45,7 @@ MAX_POINTS = 500
 
 WHY = {
     "fig_05": "the frame has no target",
-    "fig_08": "the frames have no instance masks",
+    "fig_08": "the frames have no instance masks, or only tiny ones",
     "fig_09": "no two neighbouring frames can be looked at; --checkpoint last.ckpt shows all frames of a video",
     "fig_10": f"fewer than {MIN_POINTS} neurons have a map that is not constant",
 }
@@ -54,10 +54,11 @@ WHY = {
 
 @dataclass(frozen=True)
 class Shown:
-    """A run as it was at its end, under one convention."""
+    """A run as it was at its end, under one convention; what is of one frame is of ``index``, or of its first one."""
 
     run: AnyRun
     convention: Convention = "paper"
+    index: int | None = None
 
     @property
     def frames(self) -> tuple[int, ...]:
@@ -77,8 +78,8 @@ class Shown:
 
     @property
     def first(self) -> DissectedFrame:
-        """The first of the frames."""
-        return self.frame(self.frames[0])
+        """The frame that most figures are of."""
+        return self.frame(self.frames[0] if self.index is None else self.index)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -141,8 +142,9 @@ def neurons_per_pixel(shown: Shown) -> Figure:
 
 def objects(shown: Shown, num_neurons: int = 12) -> Figure | None:
     """Contributions of some neurons to each object, over up to six frames (Fig. 8, 19). Needs instance masks."""
-    places = np.linspace(0, len(shown.frames) - 1, min(6, len(shown.frames))).round().astype(int)
-    frames = [shown.frame(shown.frames[place]) for place in places]
+    labelled = [index for index in shown.frames if shown.run.frame(index).instances]
+    places = np.linspace(0, len(labelled) - 1, min(6, len(labelled))).round().astype(int)
+    frames = [shown.frame(labelled[place]) for place in places]
     found = objects_of([each.frame for each in frames], MIN_AREA)
     if not found:
         return None
@@ -248,12 +250,14 @@ def main(args: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="The analysis figures of the paper, from finished runs.")
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs; of all but the first only Fig. 14")
     parser.add_argument("--checkpoint", help="look at this checkpoint of the runs, such as last.ckpt")
+    parser.add_argument("--frame", type=int, help="which frame most figures are of; by default the first one")
     parser.add_argument("--convention", choices=CONVENTIONS, default="paper")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder for the pictures")
     parser.add_argument("--format", choices=("png", "pdf", "svg"), default="png")
     options = parser.parse_args(args)
     try:
-        all_shown = [Shown(load_run(path, options.checkpoint), options.convention) for path in options.runs]
+        loaded = [load_run(path, options.checkpoint) for path in options.runs]
+        all_shown = [Shown(run, options.convention, options.frame) for run in loaded]
         found = figures(all_shown)
     except RunError as error:
         parser.error(str(error))
