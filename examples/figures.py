@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from matplotlib.figure import Figure
 
-from xinc_pl import RecordedRun, RunError, load_run, plots
+from xinc_pl import DissectionError, RecordedRun, RunError, load_run, plots
 from xinc_pl.analysis.canvas_sample import canvas_sample, mean_magnitude, neuron_label, sample_neurons
 from xinc_pl.analysis.channels import as_rgb
 from xinc_pl.analysis.comparison import compare_layer
@@ -216,6 +216,8 @@ def _members(frame: DissectedFrame, layer: str, layout: NeuronLayout) -> list[li
 def several_seeds(all_shown: Sequence[Shown]) -> Figure:
     """The neurons of several trainings on one signal, in one plane per layer (Fig. 14)."""
     frames = [each.first for each in all_shown]
+    if len({(each.frame.size, *each.canvas) for each in frames}) > 1:
+        raise RunError("the runs have other layers or sizes; give several seeds of one network on one signal")
     labels = {GABOR.key: frames[0].labels(GABOR)}
     compared = []
     for layer in all_shown[0].layers:
@@ -259,7 +261,7 @@ def main(args: Sequence[str] | None = None) -> None:
         loaded = [load_run(path, options.checkpoint) for path in options.runs]
         all_shown = [Shown(run, options.convention, options.frame) for run in loaded]
         found = figures(all_shown)
-    except RunError as error:
+    except (RunError, DissectionError) as error:
         parser.error(str(error))
     options.out.mkdir(parents=True, exist_ok=True)
     for name, figure in found.items():

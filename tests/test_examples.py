@@ -99,13 +99,18 @@ def test_a_checkpoint_shows_all_frames(script: ModuleType, finished_runs: Path) 
     assert script.motion(shown) is not None
 
 
-def test_a_folder_that_is_no_run_is_one_line(
-    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_what_does_not_do_is_one_line(
+    script: ModuleType, runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        script.main([str(tmp_path / "nothing"), "--out", str(tmp_path / "made")])
-    assert "there is no run" in capsys.readouterr().err.splitlines()[-1]
-    assert not (tmp_path / "made").exists()
+    for words, told in (
+        (["nothing"], "there is no run"),
+        ([str(runs[0]), "--frame", "3"], "has no recording of frame 3; it has 0, 1"),
+        ([str(runs[0]), str(runs[2])], "the runs have other layers or sizes"),
+    ):
+        with pytest.raises(SystemExit):
+            script.main([*words, "--out", str(tmp_path / "made")])
+        assert told in capsys.readouterr().err.splitlines()[-1]
+        assert not (tmp_path / "made").exists()
 
 
 def test_it_is_explained(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
