@@ -40,7 +40,7 @@ def all_of_them() -> list[XINCCallback]:
         PlaceOrContent(frames=[1], num_back=1, num_neurons=4, at_epochs=(0, 1)),
         MapSpectrum(num_neurons=4, at_epochs=(0, 1)),
         NeuronUMAP(at_epochs=(0, 1), projector=False),
-        Faithfulness(num_neurons=4, conventions=["paper"], at_epochs=(1,)),
+        Faithfulness(num_neurons=4, conventions=["paper"], frames=[0, 1], at_epochs=(1,)),
         CanvasEvolution(num_neurons=4, at_epochs=(0, 1, 2)),
     ]
 

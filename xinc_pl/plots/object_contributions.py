@@ -19,8 +19,8 @@ from xinc_pl.plots.words import number
 LIMITS = (0.1, 10.0)
 """Of a share, in multiples of an even one. The same at every moment; what lies beyond is drawn at the edge."""
 
-_ROW, _HEADING, _LEGEND_ROW = 2.6, 1.45, 0.28
-"""Inches: of a layer, of the title with a note and a legend of two rows, of each row more."""
+_ROW, _HEADING, _LEGEND_ROW = 2.6, 1.05, 0.28
+"""Inches: of a layer, of the title and a note, of each row of the legend between them."""
 _MAX_COLUMNS, _LINE, _SPACE = 7, 132, 4
 """Of the legend: columns, and characters in a line, some for marker and space."""
 
@@ -51,7 +51,7 @@ def draw_object_contributions(
     """
     styles = _styles(results[0].objects)
     num_columns = max(1, min(_MAX_COLUMNS, _LINE // (max(len(label) for label, *_ in styles) + _SPACE)))
-    heading = _HEADING + _LEGEND_ROW * max(math.ceil(len(styles) / num_columns) - 2, 0)
+    heading = _HEADING + _LEGEND_ROW * math.ceil(len(styles) / num_columns)
     height = heading + _ROW * len(results)
     figure = Figure(figsize=(12.8, height), dpi=100, facecolor="white")
     title = f"contributions to objects · {moment_title(epoch, quality)}"
@@ -72,7 +72,7 @@ def draw_object_contributions(
     )
     of_layers = concentrations or [None] * len(results)
     figure.text(
-        0.012, 1 - (heading - 0.35) / height, _note(concentrations, num_small), fontsize=FONT_SIZE - 1, color="#555555"
+        0.012, 1 - (heading - 0.26) / height, _note(concentrations, num_small), fontsize=FONT_SIZE - 1, color="#555555"
     )
     for row, (result, shape, found) in enumerate(zip(results, shapes, of_layers, strict=True)):
         bottom = 1 - (heading + (row + 1) * _ROW - 0.5) / height
@@ -88,7 +88,9 @@ def _note(concentrations: Sequence[Concentration | None], num_small: int) -> str
     """What cannot be seen in the picture."""
     parts = ["▲ ▼: beyond the axis"]
     if num_small:
-        parts.append(f"{num_small} objects left out for their size")
+        parts.append(
+            f"{num_small} object{'s' * (num_small > 1)} left out for {'their' if num_small > 1 else 'its'} size"
+        )
     known = [each for each in concentrations if each is not None]
     if known:
         few = sum(each.null.p <= 0.05 for each in known)
