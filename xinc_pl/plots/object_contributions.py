@@ -89,7 +89,7 @@ def _note(concentrations: Sequence[Concentration | None], num_small: int) -> str
     parts = ["▲ ▼: beyond the axis"]
     if num_small:
         parts.append(
-            f"{num_small} object{'s' * (num_small > 1)} left out for {'their' if num_small > 1 else 'its'} size"
+            "one object left out for its size" if num_small == 1 else f"{num_small} objects left out for their size"
         )
     known = [each for each in concentrations if each is not None]
     if known:
