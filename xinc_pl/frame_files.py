@@ -29,6 +29,11 @@ def save_frame(frame: Frame, path: str | os.PathLike[str]) -> None:
     Raises:
         RecordingFileError: It has no tensor among its inputs.
     """
+    write_whole(Path(path), serialized_frame(frame))
+
+
+def serialized_frame(frame: Frame) -> bytes:
+    """What ``save_frame`` writes."""
     tensors: dict[str, Tensor] = {}
 
     def kept(name: str, tensor: Tensor) -> None:
@@ -59,7 +64,7 @@ def save_frame(frame: Frame, path: str | os.PathLike[str]) -> None:
         "inputs": inputs,
         "instances": [[int(each.id), str(each.category), bool(each.is_thing)] for each in frame.instances],
     }
-    write_whole(Path(path), FORMAT.packed(tensors, content))
+    return FORMAT.packed(tensors, content)
 
 
 def load_frame(path: str | os.PathLike[str]) -> Frame:

@@ -18,7 +18,7 @@ from xinc_pl.callbacks.board import Board, LayerNames, board_of
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.callbacks.schedule import evenly
 from xinc_pl.canvas import Moment, Recording, serialized
-from xinc_pl.frame_files import save_frame
+from xinc_pl.frame_files import serialized_frame
 
 NAME = "recordings"
 """What the folder of recordings is called unless told otherwise."""
@@ -111,7 +111,7 @@ class CanvasRecorder(XINCCallback):
         for each in frames:
             file = folder / "frames" / f"{_name_of(each)}.safetensors"
             if not file.exists():
-                save_frame(each.frame, file)
+                write_aside(file, serialized_frame(each.frame))
         write_aside(folder / f"epoch_{outputs.epoch:04d}.safetensors", data)
         self._bytes_written += len(data)
         outputs.scalars("file", {"megabytes": len(data) / 1e6})
