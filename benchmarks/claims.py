@@ -26,8 +26,8 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from xinc_pl import FFN, Clips, Collage, Image, ImageINR, NeRV, RecordedRun, Video, VideoINR, load_run
+from xinc_pl.analysis.bootstrap import Floats, interval
 from xinc_pl.analysis.dissected import DissectedFrame
-from xinc_pl.analysis.nulls import Floats, interval
 from xinc_pl.callbacks import CanvasRecorder
 from xinc_pl.callbacks.aside import write_aside
 from xinc_pl.data import FramesDataModule

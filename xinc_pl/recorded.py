@@ -67,10 +67,7 @@ class RecordedRun:
         Raises:
             RunError: Their files are damaged.
         """
-        try:
-            return read_scalars(self.path)
-        except ValueError as error:
-            raise RunError(f"run {self.name}: {error}") from error
+        return curves_of(self.path, self.name)
 
     def recording(self, epoch: int = -1, frame: int | None = None) -> Recording:
         """What the network computed.
@@ -148,6 +145,18 @@ class RecordedRun:
         if frame not in self.frames:
             raise RunError(f"run {self.name} has no recording of frame {frame}; it has {_listed(self.frames)}")
         return f"frame_{frame:04d}"
+
+
+def curves_of(path: Path, name: str) -> Mapping[str, Curve]:
+    """A run's curves, by tag.
+
+    Raises:
+        RunError: Their files are damaged.
+    """
+    try:
+        return read_scalars(path)
+    except ValueError as error:
+        raise RunError(f"run {name}: {error}") from error
 
 
 def recorded_run(path: Path) -> RecordedRun | None:

@@ -20,8 +20,8 @@ from xinc_pl.data import FramesDataModule
 from xinc_pl.frames import Frame
 from xinc_pl.plain_yaml import PlainYAMLError, read_plain_yaml
 from xinc_pl.random_state import preserved_random_state
-from xinc_pl.recorded import RecordedRun, RunError, recorded_run
-from xinc_pl.scalars import Curve, read_scalars
+from xinc_pl.recorded import RecordedRun, RunError, curves_of, recorded_run
+from xinc_pl.scalars import Curve
 from xinc_pl.trust import TrustError, check_classes, make, takes
 
 __all__ = ["LINKS", "AnyRun", "RecordedRun", "Run", "RunError", "checkpoint_run", "load_run", "recorded_run"]
@@ -79,10 +79,7 @@ class Run:
         Raises:
             RunError: Their files are damaged.
         """
-        try:
-            return read_scalars(self.path)
-        except ValueError as error:
-            raise RunError(f"run {self.name}: {error}") from error
+        return curves_of(self.path, self.name)
 
     def canvas(self, epoch: int = -1, frame: int = 0, convention: Convention = "paper") -> Canvas:
         """The canvas of one of its frames.

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from xinc_pl.analysis.bootstrap import interval
 from xinc_pl.analysis.nulls import (
     Null,
     cells,
@@ -14,7 +15,6 @@ from xinc_pl.analysis.nulls import (
     correlations_within,
     far_offsets,
     inside_over_outside_null,
-    interval,
     middle,
     other_parts,
     p_value,

@@ -1,6 +1,7 @@
 """How far a number is to be trusted that is about a sample of neurons."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +45,39 @@ def median(values: Floats, seed: int) -> Estimate:
     return _estimate(float(np.median(known)), np.median(known[_resamples(len(known), seed)], axis=1))
 
 
+def interval(
+    values: Floats, statistic: Callable[[Floats], float], seed: int, level: float = LEVEL, number: int = NUM_RESAMPLES
+) -> tuple[float, float]:
+    """A bootstrap interval: between which values a statistic of resampled values lies.
+
+    Args:
+        values: (n,), one per neuron, clip or seed: whatever another sample would have others of.
+        statistic: Such as ``np.median``.
+        seed: Of the resampling.
+        level: How much of the resampled statistics the interval holds.
+        number: How often to resample.
+
+    Returns:
+        Lower and upper end; NaN without values.
+    """
+    if not len(values):
+        return float("nan"), float("nan")
+    generator = np.random.default_rng(seed)
+    found = [statistic(values[generator.integers(0, len(values), len(values))]) for _ in range(number)]
+    return _bounds(np.array(found), level)
+
+
 def _estimate(value: float, resampled: Floats) -> Estimate:
     known = resampled[~np.isnan(resampled)]
     if math.isnan(value) or not len(known):
         return Estimate(value, math.nan, math.nan)
-    low, high = np.quantile(known, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return Estimate(value, float(low), float(high))
+    return Estimate(value, *_bounds(known, LEVEL))
+
+
+def _bounds(resampled: Floats, level: float) -> tuple[float, float]:
+    """Between which values a share ``level`` of them lies."""
+    low, high = np.quantile(resampled, ((1 - level) / 2, (1 + level) / 2))
+    return float(low), float(high)
 
 
 def _resamples(number: int, seed: int) -> npt.NDArray[np.int64]:

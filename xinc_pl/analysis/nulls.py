@@ -9,7 +9,6 @@ themselves, for convolutions pad. Shifts within the frame know no border: the mi
 parts of the frame of the same size. What is to count has to beat both.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -276,29 +275,6 @@ def cells(size: tuple[int, int], rows: int = 8, columns: int = 16) -> Integers:
     """Places of a picture: int64 (H, W), the number of the cell of a grid that a pixel lies in."""
     row, column = (np.arange(side) * count // side for side, count in zip(size, (rows, columns), strict=True))
     return np.asarray(row[:, None] * columns + column, dtype=np.int64)
-
-
-def interval(
-    values: Floats, statistic: Callable[[Floats], float], seed: int, level: float = 0.95, number: int = 1000
-) -> tuple[float, float]:
-    """A bootstrap interval: between which values a statistic of resampled values lies.
-
-    Args:
-        values: (n,), one per neuron, clip or seed: whatever another sample would have others of.
-        statistic: Such as ``np.median``.
-        seed: Of the resampling.
-        level: How much of the resampled statistics the interval holds.
-        number: How often to resample.
-
-    Returns:
-        Lower and upper end; NaN without values.
-    """
-    if not len(values):
-        return float("nan"), float("nan")
-    generator = np.random.default_rng(seed)
-    found = [statistic(values[generator.integers(0, len(values), len(values))]) for _ in range(number)]
-    low, high = np.quantile(found, ((1 - level) / 2, (1 + level) / 2))
-    return float(low), float(high)
 
 
 def _is_constant(values: Floats) -> bool:

@@ -125,8 +125,16 @@ class EffectRule(ContributionRule):
         return self if rule is None else rule
 
     def on(self, some: SomePixels) -> "EffectRule | None":
-        """The layer on some pixels, if the rule knows how; they are apart."""
-        del some
+        """The rule on some pixels, which are apart; None if the layer's kind or the rule does not know how."""
+        layer = layer_of(self.layer, some)
+        rule = None if layer is None else self.of_part(layer, ByPixel(some.recording))
+        if rule is not None:
+            rule.backend = self.backend
+        return rule
+
+    def of_part(self, layer: Layer, by_pixel: ByPixel) -> "EffectRule | None":
+        """The same for the layer on some pixels, which are an image of their own; None if there is no such."""
+        del layer, by_pixel
         return None
 
     def plain(self, neurons: Tensor) -> Plain:
@@ -159,14 +167,9 @@ class AnyEffect(EffectRule):
         tangents = jvps(self.replay, self.points, self.directions(neurons, means))
         return torch.stack([as_image(tangent, self.size) for tangent in tangents])
 
-    def on(self, some: SomePixels) -> "AnyEffect | None":
-        """The layer on some pixels."""
-        layer = layer_of(self.layer, some)
-        if layer is None:
-            return None
-        rule = AnyEffect(layer, ByPixel(some.recording))
-        rule.backend = self.backend
-        return rule
+    def of_part(self, layer: Layer, by_pixel: ByPixel) -> "AnyEffect":
+        """The same for the layer on some pixels."""
+        return AnyEffect(layer, by_pixel)
 
 
 class EffectWithin(Cropped):

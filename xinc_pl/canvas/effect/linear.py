@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from xinc_pl.canvas.effect.by_pixel import ByPixel, layer_of
+from xinc_pl.canvas.effect.by_pixel import ByPixel
 from xinc_pl.canvas.effect.effect import EffectRule
 from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.layers.placement import Placement
@@ -41,7 +41,7 @@ class LinearEffect(EffectRule):
         gradients = []
         for part in parts:
             rule = self.on(SomePixels(self.by_pixel.recording, part))
-            if rule is None:
+            if not isinstance(rule, LinearEffect):
                 return self._gradients_at_once()
             gradients.append(rule._gradients_at_once())
         return torch.cat(gradients, 1)
@@ -78,12 +78,7 @@ class LinearEffect(EffectRule):
         """One group for all."""
         yield self.group(neurons, len(self.by_pixel.recording.image) * len(self.inputs))
 
-    def on(self, some: SomePixels) -> "LinearEffect | None":
-        """The layer on some pixels."""
-        layer = layer_of(self.layer, some)
-        if layer is None:
-            return None
-        placement = Placement(some.recording.size, None, self.placement.channels)
-        rule = LinearEffect(layer, self.later, placement, ByPixel(some.recording))
-        rule.backend = self.backend
-        return rule
+    def of_part(self, layer: Layer, by_pixel: ByPixel) -> "LinearEffect":
+        """The same for the layer on some pixels."""
+        placement = Placement(by_pixel.recording.size, None, self.placement.channels)
+        return LinearEffect(layer, self.later, placement, by_pixel)
