@@ -12,16 +12,25 @@ from xinc_pl import Canvas, Frame, LayerCanvas, RecordedRun
 from xinc_pl.analysis.canvas_sample import sample_neurons
 from xinc_pl.analysis.comparison import match_neurons, sampled
 from xinc_pl.analysis.contribution_vs_intensity import compare_with_intensity, frame_features
+from xinc_pl.analysis.faithfulness import agreements
 from xinc_pl.analysis.grouping_variance import explained, variance_nulls
 from xinc_pl.analysis.motion import compare_with_motion, difference_between, flow_between
 from xinc_pl.analysis.nulls import Null, shift_offsets
+from xinc_pl.analysis.object_contributions import (
+    MIN_AREA,
+    concentration,
+    mean_contributions,
+    object_contributions,
+    objects_of,
+)
 from xinc_pl.analysis.partitions import Partition, PartitionUnavailableError, labels_of
 from xinc_pl.analysis.place_or_content import ContentPath, content_path, place_or_content, quartiles
 from xinc_pl.canvas import Convention, stream_change
 from xinc_pl.canvas.dissect import dissect_recording
 
 CONVENTIONS: tuple[Convention, ...] = ("paper", "effect")
-NUM_SHIFTS, NUM_COMPARED, NUM_PLACED, MAX_NEURONS = 199, 128, 64, 1000
+NUM_SHIFTS, NUM_COMPARED, NUM_PLACED, NUM_REMOVED, MAX_NEURONS = 199, 128, 64, 64, 1000
+ALONG_CONTENT, SAME_PLACE = "like its earlier map along content", "like its earlier map at the same place"
 MIN_MOTION = 0.5
 """Pixels from a frame to the next."""
 _GABOR = Partition("gabor")
@@ -96,6 +105,7 @@ def measured(moment: Moment, path: ContentPath | None, seed: int = 0) -> Iterato
             layers = {index: canvas[layer] for index, canvas in canvases.items()}
             for claim, value, null, p in _of_layer(moment, layers, path, seed):
                 yield Measured(claim, convention, layer, value, null, p, moment.epoch)
+    yield from _of_removal(moment, seed)
     if len(moment.frames) == 1:
         yield from _of_zero_maps(moment)
 
@@ -112,6 +122,7 @@ def _of_layer(
     compared = compare_with_intensity(now.name, now.statistics().total, frame_features(frame.target))
     for name, null in (("intensity", compared.with_intensity), ("edges", compared.with_edges)):
         yield f"correlation with {name}, absolute", abs(null.actual), _mean_size(null), null.p
+    yield from _categories(moment, layers, seed)
     if len(moment.frames) > 1:
         yield from _motion(moment, layers)
     if path is not None:
@@ -137,6 +148,23 @@ def _groups(canvas: LayerCanvas, frame: Frame, seed: int) -> Iterator[Found]:
             yield f"instances: variance over what {name} explains", ratio, 1.0, math.nan
 
 
+def _categories(moment: Moment, layers: Mapping[int, LayerCanvas], seed: int) -> Iterator[Found]:
+    frames = [moment.clip[index] for index in layers]
+    objects = objects_of(frames, MIN_AREA)
+    if not objects:
+        return
+    layer = next(iter(layers.values()))
+    neurons = sample_neurons(layer.num_neurons, NUM_COMPARED, seed)
+    means = [
+        mean_contributions(canvas.magnitudes(torch.from_numpy(neurons)), frame, objects, MIN_AREA)
+        for canvas, frame in zip(layers.values(), frames, strict=True)
+    ]
+    found = concentration(object_contributions(layer.name, neurons, objects, means), seed)
+    if found is not None:
+        null = found.null
+        yield "objects of other categories over those of one", null.actual, null.median, max(null.p, found.floor)
+
+
 def _motion(moment: Moment, layers: Mapping[int, LayerCanvas]) -> Iterator[Found]:
     before, now = (moment.clip[index] for index in moment.frames[-2:])
     flow = flow_between(before, now)
@@ -150,13 +178,42 @@ def _motion(moment: Moment, layers: Mapping[int, LayerCanvas]) -> Iterator[Found
     yield "change and motion, given the difference", partial.actual, partial.median, partial.p
 
 
+def placed(moment: Moment, path: ContentPath, seed: int) -> Iterator[Measured]:
+    """How like neurons are to their earlier maps, along the content and at the same place, of every layer's ``paper``.
+
+    Args:
+        moment: Of a clip.
+        path: Where content was.
+        seed: Of neurons and shifts.
+    """
+    canvases = [moment.canvas(index, "paper") for index in (moment.frames[0], moment.frames[-1])]
+    for layer in canvases[0]:
+        for claim, value, null, p in _place(*(canvas[layer] for canvas in canvases), path, seed):
+            yield Measured(claim, "paper", layer, value, null, p, moment.epoch)
+
+
 def _place(before: LayerCanvas, now: LayerCanvas, path: ContentPath, seed: int) -> Iterator[Found]:
     neurons = torch.from_numpy(sample_neurons(now.num_neurons, NUM_PLACED, seed))
     offsets = shift_offsets(now.size, NUM_SHIFTS, seed)
     maps = before.magnitudes(neurons), now.magnitudes(neurons)
     found = place_or_content(now.name, *maps, path, None, offsets)
-    yield "like its earlier map along content", found.null.actual, found.null.median, found.null.p
-    yield "like its earlier map at the same place", quartiles(found.place)[1], math.nan, math.nan
+    yield ALONG_CONTENT, found.null.actual, found.null.median, found.null.p
+    yield SAME_PLACE, quartiles(found.place)[1], math.nan, math.nan
+
+
+def _of_removal(moment: Moment, seed: int) -> Iterator[Measured]:
+    """Whether contributions tell what the last frame loses without a neuron: how much, and where."""
+    last = moment.frames[-1]
+    canvases = {convention: moment.canvas(last, convention) for convention in CONVENTIONS}
+    for layer, canvas in canvases["effect"].items():
+        neurons = torch.from_numpy(sample_neurons(canvas.num_neurons, NUM_REMOVED, seed))
+        of_layer = {convention: [each[layer]] for convention, each in canvases.items() if layer in each}
+        for each in agreements([canvases["effect"]], of_layer, layer, neurons, seed):
+            rank, spatial = each.rank_correlation.value, each.spatial_correlation.value
+            same = each.convention, layer
+            yield Measured("removal: how much, rank correlation", *same, rank, math.nan, math.nan, moment.epoch)
+            control = each.spatial_control.value
+            yield Measured("removal: where, correlation", *same, spatial, control, math.nan, moment.epoch)
 
 
 def _of_zero_maps(moment: Moment) -> Iterator[Measured]:

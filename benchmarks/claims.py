@@ -18,10 +18,12 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from claim_numbers import Measured, Moment, measured, path_of, similarities
+from claim_courses import COURSE, draw_courses
+from claim_numbers import Measured, Moment, measured, path_of, placed, similarities
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -37,6 +39,8 @@ NUM_COLLAGES = 7
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 STEPS_PER_EPOCH = 10
 """Of an image: an epoch of a photograph is ten steps."""
+BETWEEN = (3, 10, 30, 100)
+"""Epochs between beginning and end at which it is looked whether neurons have gone over from place to content."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def all_signals(options: argparse.Namespace) -> list[Signal]:
 
 
 def trained(signal: Signal, data: FramesDataModule, seed: int, settings: Settings, folder: Path) -> RecordedRun:
-    """A run with recordings of its beginning and its end, trained unless it is there."""
+    """A run with recordings of its beginning, its end, and moments between, trained unless it is there."""
     epochs = settings.epochs if signal.is_clip else settings.image_epochs
     version = run_folder(folder, signal, seed)
     if (version / "xinc").is_dir():
@@ -110,7 +114,8 @@ def trained(signal: Signal, data: FramesDataModule, seed: int, settings: Setting
         module: VideoINR | ImageINR = VideoINR(network, num_frames=data.num_frames, size=settings.size)
     else:
         module = ImageINR(FFN(), size=settings.size)
-    recorder = CanvasRecorder(frames=list(settings.frames(signal, data.num_frames)), at_epochs=(0,), on_error="raise")
+    frames = list(settings.frames(signal, data.num_frames))
+    recorder = CanvasRecorder(frames=frames, at_epochs=(0, *BETWEEN), on_error="raise")
     Trainer(
         accelerator="cpu",
         max_epochs=epochs,
@@ -165,6 +170,19 @@ def measure(signal: Signal, seed: int, settings: Settings, folder: Path) -> None
         found += measured(moment, path, seed)
     write(file, found)
     print(f"{signal.name}, seed {seed}: {len(found)} numbers", flush=True)
+
+
+def follow(signal: Signal, seed: int, settings: Settings, folder: Path) -> None:
+    """Look between which epochs neurons go over from place to content, unless that has been done."""
+    file = folder / f"{signal.name}-seed{seed}{COURSE}"
+    if file.exists() or not signal.is_clip:
+        return
+    data = signal.data()
+    run, clip = trained(signal, data, seed, settings, folder), tuple(data.frames)
+    frames = settings.frames(signal, data.num_frames)
+    path = path_of(clip, frames)
+    some = [] if path is None else [placed(Moment(run, epoch, frames, clip), path, seed) for epoch in run.epochs]
+    write(file, chain.from_iterable(some))
 
 
 def compare(signal: Signal, other: Signal, seeds: tuple[int, int], settings: Settings, folder: Path) -> None:
@@ -249,7 +267,10 @@ def _mean(values: Sequence[float]) -> float:
 
 def read(signals: Sequence[Signal], folder: Path) -> Mapping[str, Sequence[Measured]]:
     """What has been measured of some signals."""
-    files = {each.name: sorted(folder.glob(f"{each.name}-seed*.json")) for each in signals}
+    files = {
+        each.name: [file for file in sorted(folder.glob(f"{each.name}-seed*.json")) if not file.name.endswith(COURSE)]
+        for each in signals
+    }
     results = {
         name: [Measured.read(each) for file in some for each in json.loads(file.read_text())]
         for name, some in files.items()
@@ -272,6 +293,7 @@ def parsed(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--images", nargs="*", default=[], help="photographs of your own")
     parser.add_argument("--out", type=Path, default=Path("claims"), help="folder of runs and results")
     parser.add_argument("--only-table", action="store_true", help="measure nothing")
+    parser.add_argument("--figure", type=Path, help="where to draw how neurons go over from place to content")
     return parser.parse_args(words)
 
 
@@ -297,12 +319,15 @@ def main(words: Sequence[str] | None = None) -> None:
         for seed in range(options.seeds):
             for signal in signals:
                 measure(signal, seed, settings, options.out)
+                follow(signal, seed, settings, options.out)
         for group in (True, False):
             alike = [each for each in signals if each.is_clip == group]
             for place, signal in enumerate(alike if len(alike) > 1 else ()):
                 for seed in range(options.seeds - 1):
                     compare(signal, alike[(place + 1) % len(alike)], (seed, seed + 1), settings, options.out)
     print(table(read(signals, options.out)))
+    if options.figure is not None:
+        draw_courses([each.name for each in signals if each.is_clip], options.out, options.figure)
 
 
 if __name__ == "__main__":

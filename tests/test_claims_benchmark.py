@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from PIL import Image
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
@@ -15,7 +16,7 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
 @pytest.fixture
 def claims(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("claims", "claim_numbers"):
+    for name in ("claims", "claim_numbers", "claim_courses"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     import claims
 
@@ -79,11 +80,26 @@ def test_frames_of_short_clips_exist(claims: ModuleType) -> None:
     assert settings.frames(image, 1) == (0,)
 
 
+def test_a_course_is_the_mean_over_clips_of_means_over_seeds_at_common_epochs(claims: ModuleType) -> None:
+    from claim_courses import course
+
+    def run(*values: float) -> list[object]:
+        at = zip((0, 3, 30), values, strict=False)
+        return [claims.Measured("it", "paper", "head", value, value / 2, math.nan, epoch) for epoch, value in at]
+
+    stranger = replace(run(9.0)[0], layer="block_1")
+    found = course({"a": [run(1.0, 2.0, 3.0), run(3.0, 4.0)], "b": [[*run(0.0, 1.0, 2.0), stranger]]}, "head", "it")
+    assert found.epochs == [0, 3]
+    assert found.values.tolist() == [[2.0, 3.0], [0.0, 1.0]]
+    assert found.null.tolist() == [0.5, 1.0]
+
+
 @pytest.mark.slow
 def test_a_killed_benchmark_goes_on(
     claims: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = options(tmp_path, "--signals", "collage_0", "collage_1", "chelsea", "--seeds", "2")
+    figure = tmp_path / "courses.png"
+    words = options(tmp_path, "--signals", "collage_0", "collage_1", "chelsea", "--seeds", "2", "--figure", str(figure))
     claims.main(words)
     said = capsys.readouterr().out
     table = [cells(line) for line in said.splitlines() if line.startswith("|")][2:]
@@ -91,9 +107,11 @@ def test_a_killed_benchmark_goes_on(
     names = {row[0] for row in table}
     assert {"PSNR, dB", "rgb: variance over shifts'", "change, moving over still"} <= names
     assert "seeds: like another seed's, against another signal's" in names
+    assert {"removal: how much, rank correlation", "objects of other categories over those of one"} <= names
+    assert Image.open(figure).size[0] > 1000
     assert {row[1] for row in table} >= {"block_1", "head", "layer_1", "layer_3"}
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json") if path.name != "settings.json"}
-    assert len(kept) == 6 + 2
+    assert len(kept) == 6 + 4 + 2  # runs, their courses where they are of clips, pairs of seeds
     lost = tmp_path / "collage_1-seed1.json"
     before = lost.read_text()
     lost.unlink()
