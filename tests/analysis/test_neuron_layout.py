@@ -146,3 +146,10 @@ def test_a_layout_is_turned_back_but_not_bent() -> None:
     rows = np.arange(0, 30, 2)
     np.testing.assert_allclose(moved_onto(turned, points[rows], rows), points, atol=1e-9)
     assert np.isfinite(moved_onto(np.zeros((9, 2)), points[:9], np.arange(9))).all()
+
+
+def test_what_is_compiled_of_umap_is_kept_for_the_next_process() -> None:
+    umap_plane(np.random.default_rng(0).random((20, 4)), 5)
+    umap = pytest.importorskip("umap")
+    for function in (umap.umap_.smooth_knn_dist, umap.layouts._nb_optimize_layout_euclidean_single_epoch):
+        assert function.stats.cache_path, function

@@ -1,8 +1,10 @@
 """Points of many dimensions laid out in a plane by UMAP."""
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +46,7 @@ def umap_plane(points: Points, num_neighbours: int, seed: int = 0, start: Points
     with _well_behaved():
         import umap  # takes two seconds
 
+        _keep_compiled_code()
         reducer = umap.UMAP(n_neighbors=count, min_dist=0.1, metric="euclidean", random_state=seed, n_jobs=1, **options)
         return np.asarray(reducer.fit_transform(points), dtype=np.float64)
 
@@ -84,6 +87,18 @@ def moved_onto(points: Points, others: Points, rows: npt.NDArray[np.int64]) -> P
     scale = wanted / size if size > 0 and wanted > 0 else 1.0
     moved: Points = (points - centre) @ (left @ right) * scale + target
     return moved
+
+
+@cache
+def _keep_compiled_code() -> None:
+    """Let numba keep on the disk what it compiles of UMAP, as it keeps ours: eight seconds once, not in every run."""
+    from numba.core.dispatcher import Dispatcher
+
+    modules = [module for name, module in sys.modules.items() if name == "umap" or name.startswith("umap.")]
+    for function in {id(each): each for module in modules for each in vars(module).values()}.values():
+        if isinstance(function, Dispatcher):
+            with suppress(RuntimeError):  # no folder for the cache can be written to
+                function.enable_caching()
 
 
 @contextmanager
