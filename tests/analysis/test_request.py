@@ -11,6 +11,7 @@ from xinc_pl.analysis.dissected import FramePartitions
 from xinc_pl.analysis.partitions import Partition
 from xinc_pl.callbacks import DissectedFrame, Request
 from xinc_pl.canvas import LayerCanvas
+from xinc_pl.canvas.statistics.lock_step import LockStep
 
 GRID, COMB = Partition("grid", grid=(2, 4)), Partition("comb", grid=(2, 2))
 
@@ -77,3 +78,19 @@ def test_a_partition_that_fails_troubles_only_those_who_ask_for_it(monkeypatch: 
     assert set(dissected.statistics("head").partitions) == {GRID.key}
     with pytest.raises(ZeroDivisionError):
         dissected.labels(COMB)
+
+
+@pytest.mark.parametrize(("request_", "passes"), [(Request(), 1), (Request((GRID,)), 2)])
+def test_one_pass_is_enough_where_nobody_asks_for_more_than_sums(
+    request_: Request, passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streamed: list[object] = []
+    stream = LockStep.stream
+    monkeypatch.setattr(LockStep, "stream", lambda self, *args: (streamed.append(args), stream(self, *args))[1])
+    frame = tiny_clip().xinc_frames([0])[0]
+    dissected = DissectedFrame(frame, tiny_video().network, "paper", request_)
+    totals = dissected.totals("head")
+    assert dissected.totals("head") is totals
+    assert len(streamed) == passes
+    assert torch.equal(totals.sum, dissected.statistics("head").sum)
+    assert dissected.totals("head") is dissected.statistics("head"), "what is known already"

@@ -17,7 +17,7 @@ import xinc_pl.canvas.backends.select
 import xinc_pl.canvas.maps.group
 import xinc_pl.canvas.statistics.streaming
 import xinc_pl.canvas.statistics.thresholds
-from xinc_pl.canvas import Canvas, DissectionError, LayerStatistics, dissect, stream_statistics
+from xinc_pl.canvas import Canvas, DissectionError, LayerStatistics, LayerTotals, dissect, stream_statistics
 from xinc_pl.canvas.maps.bins import NUM_BINS, SHIFT, bits_of, sums_of
 from xinc_pl.models import NeRV
 
@@ -80,8 +80,10 @@ def assert_same_statistics(actual: LayerStatistics, expected: LayerStatistics, m
         close(actual.partitions[name].sum, clusters.sum, num_pixels)
 
 
-def assert_equal_statistics(actual: LayerStatistics, expected: LayerStatistics) -> None:
-    """To the last bit."""
+def assert_equal_statistics(
+    actual: LayerTotals, expected: LayerTotals, kind: type[LayerTotals] = LayerStatistics
+) -> None:
+    """To the last bit, in all that a kind holds."""
 
     def equal(one: Any, other: Any) -> None:
         if isinstance(one, Tensor):
@@ -96,7 +98,7 @@ def assert_equal_statistics(actual: LayerStatistics, expected: LayerStatistics) 
         else:
             assert one == other
 
-    for each in fields(LayerStatistics):
+    for each in fields(kind):
         equal(getattr(actual, each.name), getattr(expected, each.name))
 
 
@@ -107,6 +109,8 @@ def assert_backends_agree(canvas: Callable[[str], Canvas]) -> None:
         torch.testing.assert_close(other, maps, rtol=1e-4, atol=1e-5 * float(maps.abs().mean()))
         both = [canvases[backend][name].statistics(partitions(layer.size)) for backend in BOTH]
         assert_same_statistics(both[1], both[0], layer.magnitudes())
+        for backend, statistics in zip(BOTH, both, strict=True):
+            assert_equal_statistics(canvases[backend][name].totals(), statistics, LayerTotals)
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
@@ -238,6 +242,8 @@ def test_maps_that_overflow_are_an_error(backend: Any) -> None:
     assert not canvas["a"].maps().isfinite().all()
     with pytest.raises(DissectionError, match="NaN or infinite"):
         canvas["a"].statistics()
+    with pytest.raises(DissectionError, match="NaN or infinite"):
+        canvas["a"].totals()
     canvas["b"].statistics()
     with torch.no_grad():
         network.a.weight[:, ::2], network.a.weight[:, 1::2] = 200.0, -200.0

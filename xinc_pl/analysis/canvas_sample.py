@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from xinc_pl.canvas import LayerCanvas, LayerStatistics, sampled
+from xinc_pl.canvas import LayerCanvas, LayerTotals, sampled
 
 Floats = npt.NDArray[np.float32]
 
@@ -48,36 +48,36 @@ def sample_neurons(num_neurons: int, num_sampled: int, seed: int) -> npt.NDArray
     return sampled(num_neurons, num_sampled, seed).numpy()
 
 
-def mean_magnitude(statistics: LayerStatistics) -> float:
-    """Mean of abs(M) over all pixels and all neurons that the statistics are about: the unit of maps in pictures."""
-    return float(statistics.total.sum()) / (statistics.num_neurons * statistics.size[0] * statistics.size[1])
+def mean_magnitude(totals: LayerTotals) -> float:
+    """Mean of abs(M) over all pixels and all neurons that the totals are about: the unit of maps in pictures."""
+    return float(totals.total.sum()) / (totals.num_neurons * totals.size[0] * totals.size[1])
 
 
-def strongest(statistics: LayerStatistics, num_neurons: int, before: Tensor | None = None) -> npt.NDArray[np.int64]:
+def strongest(totals: LayerTotals, num_neurons: int, before: Tensor | None = None) -> npt.NDArray[np.int64]:
     """The neurons of a layer with the largest totals, or those whose share of the layer's total has changed most.
 
     Args:
-        statistics: The layer's statistics.
+        totals: The layer's totals.
         num_neurons: At most so many.
         before: Float64 (N,), the neurons' shares to compare with, as ``shares`` gives them.
 
     Returns:
         int64 (n,), indices of the neurons, the first one before all others.
     """
-    scores = shares(statistics) if before is None else (shares(statistics) - before).abs()
+    scores = shares(totals) if before is None else (shares(totals) - before).abs()
     rows = scores.argsort(descending=True, stable=True)[:num_neurons]
-    return statistics.neurons[rows].numpy()
+    return totals.neurons[rows].numpy()
 
 
-def shares(statistics: LayerStatistics) -> Tensor:
+def shares(totals: LayerTotals) -> Tensor:
     """Each neuron's share of its layer's total: float64 (N,), which adds up to 1, or is 0 where all maps are."""
-    total = statistics.sum.sum()
-    return statistics.sum / total if total else statistics.sum
+    total = totals.sum.sum()
+    return totals.sum / total if total else totals.sum
 
 
 def canvas_sample(
     canvas: LayerCanvas,
-    statistics: LayerStatistics,
+    totals: LayerTotals,
     num_sampled: int,
     seed: int,
     chosen: npt.NDArray[np.int64] | None = None,
@@ -86,13 +86,13 @@ def canvas_sample(
 
     Args:
         canvas: The layer's canvas.
-        statistics: The layer's statistics.
+        totals: The layer's totals.
         num_sampled: How many neurons; all of them if the layer has fewer.
         seed: Decides which ones.
         chosen: The neurons to take instead of a sample, in this order.
     """
     neurons = sample_neurons(canvas.num_neurons, num_sampled, seed) if chosen is None else chosen
-    unit = mean_magnitude(statistics)
+    unit = mean_magnitude(totals)
     divisor = unit or 1.0
     return CanvasSample(
         layer=canvas.name,
@@ -101,9 +101,9 @@ def canvas_sample(
         neurons=neurons,
         labels=tuple(neuron_label(int(neuron), canvas.neuron_shape) for neuron in neurons),
         maps=(canvas.maps(torch.from_numpy(neurons)) / divisor).cpu().numpy(),
-        total=(statistics.total / (divisor * statistics.num_neurons)).float().numpy(),
+        total=(totals.total / (divisor * totals.num_neurons)).float().numpy(),
         unit=unit,
-        num_zero_maps=int(statistics.zero_map.sum()),
+        num_zero_maps=int(totals.zero_map.sum()),
     )
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from xinc_pl.analysis.partitions import Partition, PartitionUnavailableError, labels_of
 from xinc_pl.analysis.request import Request
-from xinc_pl.canvas import Canvas, Convention, LayerStatistics, Recording, record
+from xinc_pl.canvas import Canvas, Convention, LayerStatistics, LayerTotals, Recording, record
 from xinc_pl.frames import Frame, psnr_from_mse
 
 Output = list[int | str] | int | str | Callable[..., Any] | None
@@ -84,6 +84,7 @@ class DissectedFrame:
         self._share = share
         self._output: Output = output
         self._statistics: dict[str, LayerStatistics] = {}
+        self._totals: dict[str, LayerTotals] = {}
 
     @property
     def network(self) -> nn.Module | None:
@@ -162,6 +163,14 @@ class DissectedFrame:
     def available(self, partitions: Iterable[Partition]) -> tuple[Partition, ...]:
         """Those of some partitions that the frame allows. One that it does not is told of once, in one line."""
         return tuple(each for each in partitions if self._allows(each))
+
+    def totals(self, layer: str) -> LayerTotals:
+        """Sums of one layer. Where callbacks have requested more, all of it is computed at once, for them as well."""
+        if layer in self._statistics or self._request != Request():
+            return self.statistics(layer)
+        if layer not in self._totals:
+            self._totals[layer] = self.canvas[layer].totals()
+        return self._totals[layer]
 
     def statistics(self, layer: str) -> LayerStatistics:
         """Statistics of one layer, with all that the callbacks have requested: partitions by their ``key``."""

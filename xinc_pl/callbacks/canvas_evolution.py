@@ -86,8 +86,8 @@ class CanvasEvolution(XINCCallback):
         if dissected.psnr is not None:
             outputs.scalars("frame", {"psnr": dissected.psnr})
         for layer in layers:
-            sample = canvas_sample(dissected.canvas[layer], dissected.statistics(layer), self.num_neurons, self.seed)
-            outputs.scalars(layer, self._changes(layer, sample, dissected.statistics(layer).zero_map))
+            sample = canvas_sample(dissected.canvas[layer], dissected.totals(layer), self.num_neurons, self.seed)
+            outputs.scalars(layer, self._changes(layer, sample, dissected.totals(layer).zero_map))
             self._add_to_film(layer, sample, dissected, outputs)
 
     def conclude(self, outputs: Outputs) -> None:

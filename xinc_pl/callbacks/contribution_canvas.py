@@ -98,11 +98,11 @@ class ContributionCanvas(XINCCallback):
             return np.array([each for each in self.neurons if each < dissected.canvas[layer].num_neurons], np.int64)
         if self.order == "sample":
             return None
-        statistics = dissected.statistics(layer)
+        totals = dissected.totals(layer)
         before = self._shares.get(layer, {}).get(dissected.frame.index)
         if self.order == "changed":
-            self._shares.setdefault(layer, {})[dissected.frame.index] = shares(statistics)
-        return strongest(statistics, self.num_neurons, before)
+            self._shares.setdefault(layer, {})[dissected.frame.index] = shares(totals)
+        return strongest(totals, self.num_neurons, before)
 
     def _show(self, dissected: DissectedFrame, layer: str, chosen: Neurons | None, outputs: Outputs) -> None:
         index = dissected.frame.index
@@ -130,8 +130,7 @@ class ContributionCanvas(XINCCallback):
         outputs.arrays(layer, "maps", arrays, index)
 
     def _sample(self, dissected: DissectedFrame, layer: str, chosen: Neurons | None) -> CanvasSample:
-        statistics = dissected.statistics(layer)
-        return canvas_sample(dissected.canvas[layer], statistics, self.num_neurons, self.seed, chosen)
+        return canvas_sample(dissected.canvas[layer], dissected.totals(layer), self.num_neurons, self.seed, chosen)
 
     def _drawn(
         self,

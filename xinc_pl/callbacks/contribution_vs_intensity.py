@@ -73,7 +73,7 @@ class ContributionVsIntensity(XINCCallback):
 
         frame = dissected.frame
         assert frame.target is not None, "it has features"
-        results = [compare_with_intensity(layer, dissected.statistics(layer).total, features) for layer in layers]
+        results = [compare_with_intensity(layer, dissected.totals(layer).total, features) for layer in layers]
         picture = draw_contribution_vs_intensity(
             results,
             features,

@@ -17,7 +17,7 @@ from xinc_pl.canvas.recording.recording import Inputs
 from xinc_pl.canvas.rules import RULES
 from xinc_pl.canvas.rules.linear import input_by_pixel
 from xinc_pl.canvas.rules.rule import CONVENTIONS, ContributionRule, Convention
-from xinc_pl.canvas.statistics.results import LayerStatistics
+from xinc_pl.canvas.statistics.results import LayerStatistics, LayerTotals
 from xinc_pl.canvas.video import stream_change, stream_statistics
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "LayerCanvas",
     "LayerKind",
     "LayerStatistics",
+    "LayerTotals",
     "MapGroup",
     "Moment",
     "Operands",

@@ -15,8 +15,8 @@ from xinc_pl.canvas.mosaic import mosaic, picture_tag, table
 from xinc_pl.canvas.recording.undisturbed import undisturbed
 from xinc_pl.canvas.rules.collect import MakeMaps, collected, signed_maps
 from xinc_pl.canvas.rules.rule import ContributionRule
-from xinc_pl.canvas.statistics.results import LayerStatistics
-from xinc_pl.canvas.statistics.streaming import Partitions, stream_layers
+from xinc_pl.canvas.statistics.results import LayerStatistics, LayerTotals
+from xinc_pl.canvas.statistics.streaming import Partitions, layer_totals, stream_layers
 
 _SHOWN = 8
 """Neurons whose maps a notebook shows."""
@@ -198,6 +198,14 @@ class LayerCanvas:
                 return
             while made:  # let go of what was handed out
                 yield made.pop(0)
+
+    def totals(self) -> LayerTotals:
+        """Sums over all neurons of the layer (of its ``sample``), and of each of them, in one streamed pass.
+
+        The same bits as in ``statistics``, in about half the time.
+        """
+        with undisturbed():
+            return layer_totals(self._rule, self.sample)
 
     def statistics(self, partitions: Partitions | None = None, mass: Sequence[float] = (0.1, 0.5)) -> LayerStatistics:
         """Statistics over all neurons of the layer (of its ``sample``), in two streamed passes.

@@ -64,7 +64,7 @@ class Backend(ABC):
             magnitudes: The maps.
             weights: How often each value occurs.
             total: float64 (R, C), to which the sum over neurons is added.
-            counts: int64 (NUM_BINS,), to which it is added how many values lie in each bin.
+            counts: int64 (NUM_BINS,), to which it is added how many values lie in each bin; or empty, if nobody asks.
             lows: int64 (NUM_BINS,), and the sum of their low bits.
         """
 

@@ -32,7 +32,7 @@ def first_sums(
         bits: uint32 (n, R, C), the same memory.
         counts_of_cells: int32 (R, C), pixels per cell.
         total: float64 (R, C), to which the sum over neurons is added.
-        counts: int64 (NUM_BINS,), to which it is added how many pixels' values lie in each bin.
+        counts: int64 (NUM_BINS,), to which it is added how many pixels' values lie in each bin; or empty.
         lows: int64 (NUM_BINS,), and the sum of their low bits.
         sums: float64 (n,), set.
         extremes: uint32 (2, n), set to the bits of the minima and maxima.
@@ -53,7 +53,7 @@ def first_sums(
                 least, largest = min(least, patterns[column]), max(largest, patterns[column])
         sums[neuron] = map_sum
         extremes[0, neuron], extremes[1, neuron] = least, largest
-        if largest < _INFINITY:
+        if largest < _INFINITY and len(counts) > 0:
             for row in range(num_rows):
                 patterns, cells = bits[neuron, row], counts_of_cells[row]
                 for column in range(num_columns):

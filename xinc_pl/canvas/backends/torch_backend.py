@@ -56,16 +56,8 @@ class TorchBackend(Backend):
     ) -> MapSums:
         """Sums over pixels are float32 along columns, float64 along rows."""
         total += magnitudes.sum(0)
-        bits = bits_of(magnitudes).flatten()
-        # Not a number is beyond the last bin; the caller learns of it from the maximum.
-        bins, low = (bits >> SHIFT).clamp_max_(NUM_BINS - 1), (bits & LOW_BITS).long()
-        if weights.are_one:
-            counts += torch.bincount(bins, minlength=NUM_BINS)
-            lows.scatter_add_(0, bins.long(), low)
-        else:
-            cells, bins = weights.cells.long().expand(magnitudes.shape).flatten(), bins.long()
-            counts.scatter_add_(0, bins, cells)
-            lows.scatter_add_(0, bins, low.mul_(cells))
+        if len(counts):
+            _add_to_histogram(magnitudes, weights, counts, lows)
         sums = (magnitudes @ weights.columns.float()).double() @ weights.rows
         return sums, magnitudes.amin((1, 2)).double(), magnitudes.amax((1, 2)).double()
 
@@ -154,3 +146,16 @@ def _membership(weights: GroupWeights, clusters: Sequence[Clusters]) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         return matrix.to_sparse_csr()
+
+
+def _add_to_histogram(magnitudes: Tensor, weights: GroupWeights, counts: Tensor, lows: Tensor) -> None:
+    bits = bits_of(magnitudes).flatten()
+    # Not a number is beyond the last bin; the caller learns of it from the maximum.
+    bins, low = (bits >> SHIFT).clamp_max_(NUM_BINS - 1), (bits & LOW_BITS).long()
+    if weights.are_one:
+        counts += torch.bincount(bins, minlength=NUM_BINS)
+        lows.scatter_add_(0, bins.long(), low)
+    else:
+        cells, bins = weights.cells.long().expand(magnitudes.shape).flatten(), bins.long()
+        counts.scatter_add_(0, bins, cells)
+        lows.scatter_add_(0, bins, low.mul_(cells))

@@ -32,15 +32,24 @@ class FirstPass:
         size: Height and width.
         device: Where the maps are.
         backend: Who computes.
+        has_histogram: Whether a second pass follows, which needs it.
     """
 
-    def __init__(self, num_neurons: int, size: tuple[int, int], device: torch.device, backend: Backend) -> None:
+    def __init__(
+        self,
+        num_neurons: int,
+        size: tuple[int, int],
+        device: torch.device,
+        backend: Backend,
+        has_histogram: bool = True,
+    ) -> None:
         self._backend = backend
         self._total = PixelSums(size, torch.float64, device)
         self.sum, self.minimum, self.maximum = (
             torch.zeros(num_neurons, dtype=torch.float64, device=device) for _ in range(3)
         )
-        self.counts, self._lows = (torch.zeros(NUM_BINS, dtype=torch.int64, device=device) for _ in range(2))
+        num_bins = NUM_BINS if has_histogram else 0
+        self.counts, self._lows = (torch.zeros(num_bins, dtype=torch.int64, device=device) for _ in range(2))
 
     def lane(self) -> "FirstPass":
         """One that shares what is known of single neurons, and adds up the rest for itself."""
@@ -61,8 +70,8 @@ class FirstPass:
         self.counts += lane.counts
         self._lows += lane._lows
 
-    def finish(self) -> None:
-        """Prepare the results.
+    def check(self) -> None:
+        """Insist on finite maps.
 
         Raises:
             DissectionError: Some map is not finite.
@@ -73,6 +82,14 @@ class FirstPass:
                 f"the contribution maps of {len(infinite)} neurons are NaN or infinite, the first is number "
                 f"{infinite[0]}: an activation overflows on single contributions, though not on their sum"
             )
+
+    def finish(self) -> None:
+        """Prepare the histogram.
+
+        Raises:
+            DissectionError: Some map is not finite.
+        """
+        self.check()
         self.counts, self.sums = self.counts.cpu(), sums_of(self.counts, self._lows)
 
     @property

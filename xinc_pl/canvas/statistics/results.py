@@ -52,10 +52,10 @@ class NeuronVectors(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class LayerStatistics:
-    """Statistics of the magnitudes A = abs(M) of the N maps of a layer over P = H * W pixels.
+class LayerTotals:
+    """Sums of the magnitudes A = abs(M) of the N maps of a layer over P = H * W pixels: what one pass can tell.
 
-    On the CPU; sums are float64, counts int64.
+    On the CPU; sums are float64.
 
     Attributes:
         neurons: int64 (N,), which neurons of the layer the rows below are: all, or a sample.
@@ -64,16 +64,8 @@ class LayerStatistics:
         sum: (N,), sum of A over pixels.
         minimum: (N,), over pixels.
         maximum: (N,), over pixels.
-        pixels_per_neuron: int64 (N,), how many pixels a neuron contributes more than an average share to:
-            A(p) / total(p) > 1 / N (P 4.4, Fig. 6).
-        thresholds: For each mass x, the value tau_x where the largest values first add up to (1 - x) of all
-            (Fig. 7, 18).
-        neurons_per_pixel: For each mass x, (H, W): the share of neurons with A > tau_x.
-        histogram: The distribution of A (Fig. 18).
         zero_map: bool (N,), whether the map is zero everywhere.
         zero_input: bool (N,), whether the neuron's own input is zero everywhere. Neither implies the other.
-        partitions: How much lies in each cluster, by the partition's name.
-        change: (H, W), sum over neurons of how much A differs from the frame before (Fig. 9); None for a first frame.
     """
 
     neurons: Tensor
@@ -82,19 +74,38 @@ class LayerStatistics:
     sum: Tensor
     minimum: Tensor
     maximum: Tensor
-    pixels_per_neuron: Tensor
-    thresholds: Mapping[float, float]
-    neurons_per_pixel: Mapping[float, Tensor]
-    histogram: Histogram
     zero_map: Tensor
     zero_input: Tensor
-    partitions: Mapping[str, ClusterSums] = field(default_factory=dict)
-    change: Tensor | None = None
 
     @property
     def num_neurons(self) -> int:
         """N."""
         return len(self.neurons)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerStatistics(LayerTotals):
+    """All that is known about the magnitudes of a whole layer: its ``LayerTotals``, and what a second pass counts.
+
+    Counts are int64.
+
+    Attributes:
+        pixels_per_neuron: int64 (N,), how many pixels a neuron contributes more than an average share to:
+            A(p) / total(p) > 1 / N (P 4.4, Fig. 6).
+        thresholds: For each mass x, the value tau_x where the largest values first add up to (1 - x) of all
+            (Fig. 7, 18).
+        neurons_per_pixel: For each mass x, (H, W): the share of neurons with A > tau_x.
+        histogram: The distribution of A (Fig. 18).
+        partitions: How much lies in each cluster, by the partition's name.
+        change: (H, W), sum over neurons of how much A differs from the frame before (Fig. 9); None for a first frame.
+    """
+
+    pixels_per_neuron: Tensor
+    thresholds: Mapping[float, float]
+    neurons_per_pixel: Mapping[float, Tensor]
+    histogram: Histogram
+    partitions: Mapping[str, ClusterSums] = field(default_factory=dict)
+    change: Tensor | None = None
 
     def delta(self, name: str, signed: bool = True) -> Tensor:
         """(actual - expected) / expected contribution of each neuron to each cluster (Eq. 2).

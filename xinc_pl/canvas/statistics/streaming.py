@@ -1,6 +1,7 @@
 """Statistics of whole layers, streamed: frames in lock-step, neurons in parts, maps made anew in every pass."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 from torch import Tensor
 
@@ -8,7 +9,7 @@ from xinc_pl.canvas.maps.clusters import Clusters, clusters_of
 from xinc_pl.canvas.rules.rule import ContributionRule
 from xinc_pl.canvas.statistics.lock_step import LockStep, Part
 from xinc_pl.canvas.statistics.passes import FirstPass, SecondPass
-from xinc_pl.canvas.statistics.results import ClusterSums, LayerStatistics
+from xinc_pl.canvas.statistics.results import ClusterSums, LayerStatistics, LayerTotals
 
 Partitions = Mapping[str, Tensor]
 
@@ -52,6 +53,19 @@ def stream_layers(
     ]
 
 
+def layer_totals(rule: ContributionRule, neurons: Tensor) -> LayerTotals:
+    """What one pass over the maps of one layer tells: the same bits as in its statistics.
+
+    Args:
+        rule: The layer's.
+        neurons: Which neurons it is about, int64 (N,), ascending.
+    """
+    first = FirstPass(len(neurons), rule.size, rule.device, rule.backend, has_histogram=False)
+    LockStep([rule], neurons).stream([first], _add_to_first)
+    first.check()
+    return LayerTotals(**_sums(rule, neurons, first))
+
+
 def _add_to_first(firsts: Sequence[FirstPass], part: Part) -> None:
     for first, group in zip(firsts, part.groups[-len(firsts) :], strict=True):
         first.add(group, part.places, part.maps(group))
@@ -81,22 +95,39 @@ def _gather(
 ) -> LayerStatistics:
     sums = second.cluster_sums.cpu().split([len(each.areas) for each in clusters.values()], dim=1)
     return LayerStatistics(
-        neurons=neurons,
-        size=rule.size,
-        total=first.total.cpu(),
-        sum=first.sum.cpu(),
-        minimum=first.minimum.cpu(),
-        maximum=first.maximum.cpu(),
+        **_sums(rule, neurons, first),
         pixels_per_neuron=second.pixels_per_neuron.cpu(),
         thresholds={mass: each.threshold for mass, each in second.thresholds.items()},
         neurons_per_pixel={
             mass: each.above.image().cpu().double() / len(neurons) for mass, each in second.thresholds.items()
         },
         histogram=first.histogram(),
-        zero_map=(first.maximum == 0).cpu(),
-        zero_input=rule.zero_inputs().cpu()[neurons],
         partitions={
             name: ClusterSums(each.areas, part) for (name, each), part in zip(clusters.items(), sums, strict=True)
         },
         change=second.change.image().cpu() if has_change else None,
     )
+
+
+class _Sums(TypedDict):
+    neurons: Tensor
+    size: tuple[int, int]
+    total: Tensor
+    sum: Tensor
+    minimum: Tensor
+    maximum: Tensor
+    zero_map: Tensor
+    zero_input: Tensor
+
+
+def _sums(rule: ContributionRule, neurons: Tensor, first: FirstPass) -> _Sums:
+    return {
+        "neurons": neurons,
+        "size": rule.size,
+        "total": first.total.cpu(),
+        "sum": first.sum.cpu(),
+        "minimum": first.minimum.cpu(),
+        "maximum": first.maximum.cpu(),
+        "zero_map": (first.maximum == 0).cpu(),
+        "zero_input": rule.zero_inputs().cpu()[neurons],
+    }
