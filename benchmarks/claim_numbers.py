@@ -29,7 +29,7 @@ from xinc_pl.canvas import Convention, stream_change
 from xinc_pl.canvas.dissect import dissect_recording
 
 CONVENTIONS: tuple[Convention, ...] = ("paper", "effect")
-NUM_SHIFTS, NUM_COMPARED, NUM_PLACED, NUM_REMOVED, MAX_NEURONS = 199, 128, 64, 64, 1000
+NUM_SHIFTS, NUM_COMPARED, NUM_PLACED, NUM_REMOVED, MAX_NEURONS = 199, 128, 64, 64, 512
 ALONG_CONTENT, SAME_PLACE = "like its earlier map along content", "like its earlier map at the same place"
 MIN_MOTION = 0.5
 """Pixels from a frame to the next."""
@@ -101,7 +101,7 @@ def measured(moment: Moment, path: ContentPath | None, seed: int = 0) -> Iterato
     """
     for convention in CONVENTIONS:
         canvases = {index: moment.canvas(index, convention) for index in moment.frames}
-        for layer in canvases[moment.frames[-1]]:
+        for layer in canvases[moment.frames[-1]].main_layers:
             layers = {index: canvas[layer] for index, canvas in canvases.items()}
             for claim, value, null, p in _of_layer(moment, layers, path, seed):
                 yield Measured(claim, convention, layer, value, null, p, moment.epoch)
@@ -119,7 +119,7 @@ def _of_layer(
     now, frame = layers[moment.frames[-1]], moment.clip[moment.frames[-1]]
     yield from _groups(now, frame, seed)
     assert frame.target is not None, "data have targets"
-    compared = compare_with_intensity(now.name, now.statistics().total, frame_features(frame.target))
+    compared = compare_with_intensity(now.name, now.totals().total, frame_features(frame.target))
     for name, null in (("intensity", compared.with_intensity), ("edges", compared.with_edges)):
         yield f"correlation with {name}, absolute", abs(null.actual), _mean_size(null), null.p
     yield from _categories(moment, layers, seed)
@@ -187,7 +187,7 @@ def placed(moment: Moment, path: ContentPath, seed: int) -> Iterator[Measured]:
         seed: Of neurons and shifts.
     """
     canvases = [moment.canvas(index, "paper") for index in (moment.frames[0], moment.frames[-1])]
-    for layer in canvases[0]:
+    for layer in canvases[0].main_layers:
         for claim, value, null, p in _place(*(canvas[layer] for canvas in canvases), path, seed):
             yield Measured(claim, "paper", layer, value, null, p, moment.epoch)
 
@@ -205,9 +205,9 @@ def _of_removal(moment: Moment, seed: int) -> Iterator[Measured]:
     """Whether contributions tell what the last frame loses without a neuron: how much, and where."""
     last = moment.frames[-1]
     canvases = {convention: moment.canvas(last, convention) for convention in CONVENTIONS}
-    for layer, canvas in canvases["effect"].items():
-        neurons = torch.from_numpy(sample_neurons(canvas.num_neurons, NUM_REMOVED, seed))
-        of_layer = {convention: [each[layer]] for convention, each in canvases.items() if layer in each}
+    for layer in canvases["effect"].main_layers:
+        neurons = torch.from_numpy(sample_neurons(canvases["effect"][layer].num_neurons, NUM_REMOVED, seed))
+        of_layer = {convention: [each[layer]] for convention, each in canvases.items()}
         for each in agreements([canvases["effect"]], of_layer, layer, neurons, seed):
             rank, spatial = each.rank_correlation.value, each.spatial_correlation.value
             same = each.convention, layer
@@ -220,8 +220,8 @@ def _of_zero_maps(moment: Moment) -> Iterator[Measured]:
     """Neurons that the released formula calls dead: how many, how many have no input, and what they contribute."""
     released, effect = (moment.canvas(0, convention) for convention in ("released", "effect"))
     for layer in released:
-        dead = released[layer].statistics()
-        sums = effect[layer].statistics().sum
+        dead = released[layer].totals()
+        sums = effect[layer].totals().sum
         share, silent = (float(each.double().mean()) for each in (dead.zero_map, dead.zero_input))
         yield Measured("zero maps, against silent inputs", "released", layer, share, silent, math.nan, moment.epoch)
         if bool(dead.zero_map.any()) and float(sums.sum()) > 0:
@@ -258,7 +258,7 @@ def similarities(run: Moment, same: Moment, other: Moment, beginning: Moment) ->
     labels = {_GABOR.key: labels_of(_GABOR, run.clip[run.frames[-1]])}
     for convention in CONVENTIONS:
         canvases = [each.canvas(each.frames[-1], convention) for each in (run, same, other, beginning)]
-        for layer in canvases[0]:
+        for layer in canvases[0].main_layers:
             known = [canvas[layer].statistics(labels) for canvas in canvases]
             vectors = [sampled(each.vectors(_GABOR.key), each.num_neurons) for each in known]
             if min(len(each.neurons) for each in vectors) == 0:
