@@ -13,10 +13,11 @@ from xinc_pl.arguments import MAX_SEED, check_whole
 from xinc_pl.callbacks.arguments import check_frames, check_layers
 from xinc_pl.callbacks.board import Board, LayerNames
 from xinc_pl.callbacks.guide import Chapter
-from xinc_pl.callbacks.outputs import Format, Outputs, check_formats
+from xinc_pl.callbacks.outputs import Outputs, check_formats
 from xinc_pl.canvas import CONVENTIONS, Convention, Recording
 from xinc_pl.frames import Frame
 from xinc_pl.names import path_part, trouble_with
+from xinc_pl.pictures import Format
 from xinc_pl.suggestions import did_you_mean
 
 

@@ -18,7 +18,7 @@ from xinc_pl.callbacks.guide import write_guide
 from xinc_pl.callbacks.lightnings import AnyCallback
 from xinc_pl.callbacks.loggers import run_folder
 from xinc_pl.callbacks.moments import Hook, checkpoint_step, curve_step, is_last_validation
-from xinc_pl.callbacks.outputs import Format, Outputs, callbacks_of, is_rehearsal
+from xinc_pl.callbacks.outputs import Outputs, callbacks_of, is_rehearsal
 from xinc_pl.callbacks.schedule import Schedule
 from xinc_pl.callbacks.sources import find_frames, find_network
 from xinc_pl.callbacks.states import harmless_states
@@ -26,6 +26,7 @@ from xinc_pl.callbacks.untouched import untouched
 from xinc_pl.callbacks.weights import Weights, note_of
 from xinc_pl.canvas import Convention
 from xinc_pl.frames import Frame
+from xinc_pl.pictures import Format
 
 
 class XINCCallback(Analysis, AnyCallback):

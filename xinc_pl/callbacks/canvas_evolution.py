@@ -1,6 +1,7 @@
 """The canvas over the whole training: drift, births and deaths, all numbers as curves, and films."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -95,7 +96,7 @@ class CanvasEvolution(XINCCallback):
         from xinc_pl.plots.evolution import draw_evolution
 
         for course in courses_of(self._history.rows(), psnr=self.name):
-            outputs.image("all_layers", f"curves/{course.callback}", draw_evolution(course, self._all_layers))
+            outputs.image("all_layers", f"curves/{course.callback}", partial(draw_evolution, course, self._all_layers))
         for layer, film in self._films.items():
             outputs.animation(layer, "film", film.excerpt(_PICTURES_IN_TENSORBOARD))
 

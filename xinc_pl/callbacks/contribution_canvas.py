@@ -1,6 +1,7 @@
 """The canvas itself, layer by layer."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.canvas import CONVENTIONS, Convention
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from xinc_pl.plots.printing import Drawing
 
 Neurons = npt.NDArray[np.int64]
 
@@ -108,12 +109,11 @@ class ContributionCanvas(XINCCallback):
         index = dissected.frame.index
         sample = self._sample(dissected, layer, chosen)
         began = outputs.first(layer, "mean_magnitude", index)
-        drawn = self._drawn(sample, dissected, outputs, began)
-        picture: npt.NDArray[np.uint8] | Figure = drawn
+        picture = self._drawing(sample, dissected, outputs, began)
         if self.beside is not None:
             other = dissected.under(self.beside)
             if layer in other.canvas:
-                picture = _side_by_side(drawn, self._drawn(self._sample(other, layer, chosen), other, outputs))
+                picture = _side_by_side(picture, self._drawing(self._sample(other, layer, chosen), other, outputs))
         outputs.image(layer, "maps", picture, index)
         outputs.scalars(
             layer,
@@ -132,20 +132,21 @@ class ContributionCanvas(XINCCallback):
     def _sample(self, dissected: DissectedFrame, layer: str, chosen: Neurons | None) -> CanvasSample:
         return canvas_sample(dissected.canvas[layer], dissected.totals(layer), self.num_neurons, self.seed, chosen)
 
-    def _drawn(
+    def _drawing(
         self,
         sample: CanvasSample,
         dissected: DissectedFrame,
         outputs: Outputs,
         began: tuple[int, float] | None = None,
-    ) -> "Figure":
+    ) -> "Drawing":
         # Imported when it is needed: matplotlib takes a second, which --help should not.
         from xinc_pl.plots.contribution_canvas import draw_contribution_canvas
 
         target, reconstruction = dissected.frame.target, dissected.reconstruction
         notes: list[str] = [dissected.convention] if self.beside is not None else []
         notes += [note] if (note := channels_note(len(reconstruction))) else []
-        return draw_contribution_canvas(
+        return partial(
+            draw_contribution_canvas,
             sample,
             None if target is None else as_rgb(target),
             as_rgb(reconstruction),
@@ -156,10 +157,10 @@ class ContributionCanvas(XINCCallback):
         )
 
 
-def _side_by_side(*figures: "Figure") -> npt.NDArray[np.uint8]:
-    from xinc_pl.plots.figures import pixels_of
+def _side_by_side(*drawings: "Drawing") -> "Drawing":
+    from xinc_pl.plots.printing import side_by_side
 
-    return np.hstack([pixels_of(each) for each in figures])
+    return partial(side_by_side, drawings)
 
 
 def _check_neurons(neurons: object, order: object) -> None:

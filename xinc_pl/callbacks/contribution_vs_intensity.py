@@ -1,6 +1,7 @@
 """Do contributions follow brightness, or edges?"""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
@@ -74,7 +75,8 @@ class ContributionVsIntensity(XINCCallback):
         frame = dissected.frame
         assert frame.target is not None, "it has features"
         results = [compare_with_intensity(layer, dissected.totals(layer).total, features) for layer in layers]
-        picture = draw_contribution_vs_intensity(
+        picture = partial(
+            draw_contribution_vs_intensity,
             results,
             features,
             as_rgb(frame.target),

@@ -1,12 +1,18 @@
 """Where results wait to be written: a thread of its own encodes and writes them, while the training goes on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Queue
 from threading import Thread
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-_WAITING = 16
+from xinc_pl.callbacks.drawing_process import drawing_process
+from xinc_pl.pictures import Format
+
+if TYPE_CHECKING:
+    from xinc_pl.plots.printing import Drawing, Printed
+
+_WAITING = 64
 """How many results may wait: a picture takes some megabytes."""
 
 
@@ -34,6 +40,9 @@ class Desk(Protocol):
     def later(self, owner: str, epoch: int, action: Callable[[], None]) -> None:
         """Do what any thread may do, at some time."""
 
+    def printing(self, drawing: "Drawing", formats: Sequence[Format], note: str) -> "Callable[[], Printed]":
+        """Take a drawing with all that it needs as it is now; the result gives it as files, and may take its time."""
+
     def finish(self) -> None:
         """Wait until all is done."""
 
@@ -53,6 +62,13 @@ class PlainDesk:
         del owner, epoch
         action()
 
+    def printing(self, drawing: "Drawing", formats: Sequence[Format], note: str) -> "Callable[[], Printed]":
+        """Draw it now."""
+        from xinc_pl.plots.printing import printed
+
+        done = printed(drawing(), formats, note)
+        return lambda: done
+
     def finish(self) -> None:
         """Nothing waits."""
 
@@ -63,7 +79,10 @@ class PlainDesk:
 
 
 class BackgroundDesk(PlainDesk):
-    """Does in one thread, one after another, what may be done later. Who brings more than can wait, waits."""
+    """Does in one thread, one after another, what may be done later. Who brings more than can wait, waits.
+
+    Drawings are made in a process of their own.
+    """
 
     def __init__(self) -> None:
         self._waiting: Queue[tuple[str, int, Callable[[], None]] | None] = Queue(_WAITING)
@@ -76,6 +95,10 @@ class BackgroundDesk(PlainDesk):
             self._thread = Thread(target=self._work, name="xinc writes", daemon=True)
             self._thread.start()
         self._waiting.put((owner, epoch, action))
+
+    def printing(self, drawing: "Drawing", formats: Sequence[Format], note: str) -> "Callable[[], Printed]":
+        """Let the process draw it."""
+        return drawing_process().printing(drawing, formats, note)
 
     def finish(self) -> None:
         """Wait until all is done, and end the thread."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -120,7 +121,7 @@ class Faithfulness(XINCCallback):
             layer: (len(own), frames[0].canvas[layer].num_neurons) for layer, own in evidence.candidates.neurons.items()
         }
         shown = [(each.frame.index, each.psnr) for each in frames]
-        picture = draw_faithfulness(self._agreements, curves, sizes, epoch=outputs.epoch, frames=shown)
+        picture = partial(draw_faithfulness, self._agreements, curves, sizes, epoch=outputs.epoch, frames=shown)
         outputs.image(ALL_LAYERS, "faithfulness", picture)
 
     def state_dict(self) -> dict[str, Any]:

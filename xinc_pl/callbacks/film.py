@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from xinc_pl.callbacks.aside import write_aside
-from xinc_pl.callbacks.outputs import Pixels
+from xinc_pl.pictures import Pixels
 
 _QUALITY = 90
 _EFFORT = 2

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -147,7 +148,7 @@ class GroupingVariance(XINCCallback):
             self._show_partitions(dissected, partitions, outputs)
             labels = {each: dissected.labels(each) for each in partitions}
             results = [self._of_layer(dissected, layer, labels) for layer in layers]
-            picture = draw_variances(results, epoch=outputs.epoch, quality=dissected.quality)
+            picture = partial(draw_variances, results, epoch=outputs.epoch, quality=dissected.quality)
             outputs.image("all_layers", "variances", picture, dissected.frame.index)
             for result in results:
                 self._log(result, dissected, outputs)
@@ -221,5 +222,5 @@ class GroupingVariance(XINCCallback):
         labels = {each.key: dissected.labels(each).numpy() for each in partitions}
         offset = next(iter(shift_offsets(frame.size, self.num_shifts, self.seed).tolist()), [0, 0])
         shifted = {each.key: np.roll(labels[each.key], offset, (-2, -1)) for each in partitions if not each.is_regular}
-        picture = draw_partitions(labels, shifted, as_rgb(target))
+        picture = partial(draw_partitions, labels, shifted, as_rgb(target))
         outputs.image("frame", "partitions", picture, frame.index)

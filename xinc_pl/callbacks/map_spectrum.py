@@ -1,6 +1,7 @@
 """How fine is what neurons paint?"""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,7 +70,9 @@ class MapSpectrum(XINCCallback):
                 outputs.scalars(each.name, _known({"centroid": each.centroid, "bandwidth": each.bandwidth}), index)
             names = [each.name for each in (*of_layers, *references)]
             courses = {name: outputs.curve(name, "centroid", index) for name in names}
-            picture = draw_map_spectrum(of_layers, references, courses, epoch=outputs.epoch, quality=dissected.quality)
+            picture = partial(
+                draw_map_spectrum, of_layers, references, courses, epoch=outputs.epoch, quality=dissected.quality
+            )
             outputs.image("all_layers", "spectra", picture, index)
 
     def _of_layer(self, dissected: DissectedFrame, layer: str) -> Spectra:

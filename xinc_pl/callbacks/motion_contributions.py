@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -137,7 +138,8 @@ class MotionContributions(XINCCallback):
             (change,) = stream_change([before.canvas[layer], now.canvas[layer]])
             results.append(compare_with_motion(layer, change, flow, difference, other, self.min_motion))
         target = now.frame.target
-        picture = draw_motion(
+        picture = partial(
+            draw_motion,
             results,
             None if target is None else as_rgb(target),
             residual_motion(flow),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -145,7 +146,7 @@ class NeuronUMAP(XINCCallback):
             group_of = dict(zip(last.neurons.tolist(), last.groups.tolist(), strict=True))
             groups = [np.array([group_of.get(each, -1) for each in some.neurons.tolist()]) for some in some_points]
             titles = [f"epoch {epoch}" for epoch in moments]
-            outputs.image(layer, "aligned", draw_aligned(planes, groups, titles, layer))
+            outputs.image(layer, "aligned", partial(draw_aligned, planes, groups, titles, layer))
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to go on with the same layouts."""
@@ -214,7 +215,8 @@ class NeuronUMAP(XINCCallback):
             outputs.scalars(layer, {"movement": layout.movement})
             facts += f" · moved by {layout.movement:.2f} of the spread since the dissection before"
         self._limits[layer] = widened(self._limits.get(layer), layout.points)
-        picture = draw_layout(
+        picture = partial(
+            draw_layout,
             layout,
             self._members(dissected, layer, layout),
             before,

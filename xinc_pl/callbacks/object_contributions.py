@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -86,8 +87,15 @@ class ObjectContributions(XINCCallback):
         shapes = [frames[0].canvas[layer].neuron_shape for layer in layers]
         shown = [_first(result, self.num_neurons) for result in results]
         indices = [dissected.frame.index for dissected in frames]
-        picture = draw_object_contributions(
-            shown, shapes, indices, found, num_small, epoch=outputs.epoch, quality=frames[0].quality
+        picture = partial(
+            draw_object_contributions,
+            shown,
+            shapes,
+            indices,
+            found,
+            num_small,
+            epoch=outputs.epoch,
+            quality=frames[0].quality,
         )
         outputs.image("all_layers", "objects", picture)
         for result, each in zip(results, found, strict=True):

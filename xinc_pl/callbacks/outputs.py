@@ -4,8 +4,9 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from PIL import Image
 from xinc_pl.analysis.nulls import Null
 from xinc_pl.callbacks.aside import write_aside
 from xinc_pl.callbacks.board import Board
+from xinc_pl.callbacks.desk import PlainDesk
 from xinc_pl.callbacks.history import Quantity
 from xinc_pl.callbacks.loggers import (
     Picture,
@@ -26,12 +28,12 @@ from xinc_pl.callbacks.loggers import (
 )
 from xinc_pl.callbacks.projector import Embedding
 from xinc_pl.names import path_part
+from xinc_pl.pictures import Format, Pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Pixels = npt.NDArray[np.uint8]
-Format = Literal["png", "pdf", "svg"]
+    from xinc_pl.plots.printing import Drawing, Printed
 
 
 def check_formats(owner: str, formats: object) -> None:
@@ -43,13 +45,6 @@ def check_formats(owner: str, formats: object) -> None:
     known = get_args(Format)
     if isinstance(formats, str) or not isinstance(formats, Sequence) or not formats or set(formats) - set(known):
         raise ValueError(f"{owner}: formats is {formats!r}; give a list of some of {', '.join(known)}")
-
-
-def png_bytes(pixels: Pixels) -> bytes:
-    """Encode an image (H, W, 3), or a grey one (H, W)."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=2)
-    return buffer.getvalue()
 
 
 def callbacks_of(trainer: Trainer) -> list[Callback]:
@@ -97,31 +92,27 @@ class Outputs:
         tag = f"xinc/{self.name}/{path_part(layer)}/{quantity}"
         return f"{tag}/frame_{frame:04d}" if self.several_frames and frame is not None else tag
 
-    def image(self, layer: str, quantity: str, picture: "Pixels | Figure", frame: int | None = None) -> None:
+    def image(self, layer: str, quantity: str, picture: "Pixels | Figure | Drawing", frame: int | None = None) -> None:
         """Write a picture, in all formats that are wanted, and show it in every logger that takes pictures.
 
         Args:
             layer: The layer.
             quantity: What it shows.
-            picture: A matplotlib figure; or pixels (H, W, 3), which can be written as PNG only.
+            picture: What draws it, which may be called later and in another process if it can be pickled
+                (``functools.partial`` of a function and its arguments); a matplotlib figure; or pixels (H, W, 3), which
+                can be written as PNG only.
             frame: The frame's index.
         """
         tag = self.tag(layer, quantity, frame)
-        pixels, files = self._rendered(picture)
-        if self.note:
-            # Imported when it is needed: matplotlib takes a second.
-            from xinc_pl.plots.figures import with_note
-
-            pixels = with_note(pixels, self.note)
-        kept = pixels.copy()
+        print_ = self._printing(picture)
 
         def write() -> None:
-            encoded = png_bytes(kept)
-            if "png" in self.formats or not files:
-                write_aside(self._file(tag, ".png"), encoded)
-            for suffix, content in files.items():
-                write_aside(self._file(tag, suffix), content)
-            self._show(tag, Picture(encoded, kept.shape[0], kept.shape[1]))
+            printed = print_()
+            if "png" in self.formats or not printed.vectors:
+                write_aside(self._file(tag, ".png"), printed.png)
+            for kind, content in printed.vectors.items():
+                write_aside(self._file(tag, f".{kind}"), content)
+            self._show(tag, Picture(printed.png, printed.height, printed.width))
 
         if only_tensorboard(self.board.loggers):
             self._later(write)
@@ -219,14 +210,13 @@ class Outputs:
 
         self._later(flush)
 
-    def _rendered(self, picture: "Pixels | Figure") -> tuple[Pixels, dict[str, bytes]]:
-        """The pixels, and the files that are no PNG, by suffix."""
+    def _printing(self, picture: "Pixels | Figure | Drawing") -> "Callable[[], Printed]":
+        desk = self.board.desk
         if isinstance(picture, np.ndarray):
-            return picture, {}
-        from xinc_pl.plots.figures import pixels_of, vectors_of
-
-        files = {f".{kind}": vectors_of(picture, kind, self.note) for kind in self.formats if kind != "png"}
-        return pixels_of(picture), files
+            return desk.printing(partial(np.asarray, picture), self.formats, self.note)
+        if callable(picture):
+            return desk.printing(picture, self.formats, self.note)
+        return PlainDesk().printing(lambda: picture, self.formats, self.note)  # a figure may be changed any time
 
     def _later(self, action: Callable[[], None]) -> None:
         self.board.desk.later(self.name, self.epoch, action)

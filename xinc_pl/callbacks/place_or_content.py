@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -179,7 +180,8 @@ class PlaceOrContent(XINCCallback):
         ]
         assert before.frame.target is not None, "there is a path"
         assert now.frame.target is not None, "there is a path"
-        picture = draw_place_or_content(
+        picture = partial(
+            draw_place_or_content,
             results,
             courses,
             (as_rgb(before.frame.target), as_rgb(now.frame.target)),

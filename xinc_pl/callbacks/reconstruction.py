@@ -18,7 +18,8 @@ from xinc_pl.arguments import check_number
 from xinc_pl.callbacks.aside import clear_asides, write_aside
 from xinc_pl.callbacks.lightnings import AnyCallback
 from xinc_pl.callbacks.loggers import run_folder, run_of_checkpoint
-from xinc_pl.callbacks.outputs import Pixels, is_rehearsal, png_bytes
+from xinc_pl.callbacks.outputs import is_rehearsal
+from xinc_pl.pictures import Pixels, png_bytes
 
 
 class ReconstructionWriter(BasePredictionWriter, AnyCallback):

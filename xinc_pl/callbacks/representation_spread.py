@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -59,9 +60,9 @@ class RepresentationSpread(XINCCallback):
         for dissected in frames:
             index = dissected.frame.index
             spreads = [spread_of(layer, dissected.statistics(layer), self.mass) for layer in layers]
-            picture = draw_spread(spreads, epoch=outputs.epoch, quality=dissected.quality)
+            picture = partial(draw_spread, spreads, epoch=outputs.epoch, quality=dissected.quality)
             outputs.image("all_layers", "spread", picture, index)
-            picture = draw_neurons_per_pixel(spreads, epoch=outputs.epoch, quality=dissected.quality)
+            picture = partial(draw_neurons_per_pixel, spreads, epoch=outputs.epoch, quality=dissected.quality)
             outputs.image("all_layers", "neurons_per_pixel", picture, index)
             for spread in spreads:
                 self._log(spread, index, outputs)

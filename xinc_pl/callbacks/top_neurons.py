@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -113,7 +114,8 @@ class TopNeurons(XINCCallback):
         found = analysis.top_neurons(statistics, partition, names, labels, self.k)
         shown = self._largest(found)
         unit = mean_magnitude(statistics)
-        picture = draw_top_neurons(
+        picture = partial(
+            draw_top_neurons,
             shown,
             self._maps(canvas, shown, unit),
             as_rgb(dissected.reconstruction if target is None else target),

@@ -15,9 +15,9 @@ from xinc_pl.analysis.matched_maps import MatchedMaps, matched_maps
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionUnavailableError
 from xinc_pl.arguments import MAX_SEED, check_whole
 from xinc_pl.callbacks import DissectedFrame
-from xinc_pl.callbacks.outputs import png_bytes
 from xinc_pl.canvas import CONVENTIONS, Convention
 from xinc_pl.names import path_part
+from xinc_pl.pictures import png_bytes
 from xinc_pl.plots.figures import moment_title, pixels_of
 from xinc_pl.runs import AnyRun, RunError
 from xinc_pl.suggestions import did_you_mean

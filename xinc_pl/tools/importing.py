@@ -13,12 +13,12 @@ from torch import Tensor
 
 from xinc_pl.arguments import check_size, check_whole, first_not_finite
 from xinc_pl.callbacks.aside import write_aside
-from xinc_pl.callbacks.outputs import png_bytes
 from xinc_pl.checkpoints import check_file
 from xinc_pl.config_files import bundled_configs
 from xinc_pl.inert import read_inert
 from xinc_pl.models import FFN, NeRV, network_from_released
 from xinc_pl.models.nerv import NeRVBlock
+from xinc_pl.pictures import png_bytes
 from xinc_pl.plain_yaml import read_plain_yaml
 from xinc_pl.runs import RunError
 from xinc_pl.tools.folders import check_target, new_folder
