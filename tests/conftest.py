@@ -10,6 +10,8 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor, from_numpy
 
+from xinc_pl.callbacks.desk import BackgroundDesk, PlainDesk
+
 pytest.register_assert_rewrite("statistics_checks", "effect_oracle", "oracle")
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -24,6 +26,13 @@ def one_thread() -> Iterator[None]:
         patch.setenv("OMP_NUM_THREADS", "1")  # for the processes that tests start
         yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def drawn_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are drawn in this process, where another one would have to be started, but where that is the matter."""
+    if request.path.stem != "test_drawing_process":
+        monkeypatch.setattr(BackgroundDesk, "printing", PlainDesk.printing)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -25,8 +25,6 @@ Drawing = Callable[[], Figure | Pixels]
 """Draws when it is called; may be drawn in another process if it can be pickled, as ``functools.partial`` can."""
 
 _LENGTH = struct.Struct("<Q")
-_NICENESS = 10
-"""Of a process that draws: whoever trains goes first."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,6 @@ def _exactly(stream: IO[bytes], number: int) -> bytes:
 def serve() -> None:
     """Draw what is asked for, until nobody asks any more. For a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who trains, and may want a last picture
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)
     warnings.simplefilter("ignore")
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whoever prints is not to be taken for an answer
