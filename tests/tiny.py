@@ -50,15 +50,15 @@ VIDEO_NETWORKS: dict[str, Callable[[], Any]] = {
 """A small network of every kind, for ``tiny_photograph`` and for ``tiny_clip``."""
 
 
-def tiny_video() -> VideoINR:
+def tiny_video(num_frames: int = 4) -> VideoINR:
     """A NeRV of two blocks, always with the same weights."""
     torch.manual_seed(0)
-    return VideoINR(NeRV(SIZE, strides=(2, 2), width=7, levels=6), num_frames=4, size=SIZE)
+    return VideoINR(NeRV(SIZE, strides=(2, 2), width=7, levels=6), num_frames=num_frames, size=SIZE)
 
 
-def tiny_clip() -> Collage:
-    """Four frames."""
-    return Collage(SIZE, num_frames=4)
+def tiny_clip(num_frames: int = 4) -> Collage:
+    """A few frames."""
+    return Collage(SIZE, num_frames=num_frames)
 
 
 class TinyChannels(FramesDataModule):

@@ -20,7 +20,7 @@ def test_results_are_written_in_order_by_another_thread_and_never_more_wait_than
     desk, done, gate = BackgroundDesk(), [], threading.Event()
     desk.later("a", 0, lambda: gate.wait(30) and None)
     bringer = threading.Thread(
-        target=lambda: [desk.later("a", 0, lambda number=number: done.append(number)) for number in range(50)]
+        target=lambda: [desk.later("a", 0, lambda number=number: done.append(number)) for number in range(200)]
     )
     bringer.start()
     bringer.join(0.2)
@@ -28,7 +28,7 @@ def test_results_are_written_in_order_by_another_thread_and_never_more_wait_than
     gate.set()
     bringer.join(30)
     desk.finish()
-    assert done == list(range(50))
+    assert done == list(range(200))
     assert not [each for each in threading.enumerate() if each.name == "xinc writes"]
 
 

@@ -75,6 +75,15 @@ def test_flow_is_estimated_where_that_is_asked_for(tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("neurons/frame_0002_epoch_0001.png"))) == 1
 
 
+def test_one_pair_is_shown_and_the_motion_of_another_is_its_control(tmp_path: Path) -> None:
+    module, data = tiny_video(num_frames=7), tiny_clip(num_frames=7)
+    run = trainer(tmp_path, [PlaceOrContent(num_back=2, min_motion=0.5, at_epochs=(), on_error="raise")], max_epochs=1)
+    run.fit(module, data)
+    assert [path.name for path in tmp_path.rglob("neurons/frame_*.png")] == ["frame_0004_epoch_0001.png"]
+    tags = events_of(run.log_dir).Tags()["scalars"]
+    assert "xinc/place_or_content/head/content/median_other_pair/frame_0004" in tags
+
+
 def test_there_have_to_be_so_many_frames_before(tmp_path: Path) -> None:
     with pytest.raises(MisconfigurationException, match="PlaceOrContent: frame 3 has no frame 8 before it"):
         trainer(tmp_path, [PlaceOrContent(frames=[3])]).fit(tiny_video(), tiny_clip())

@@ -42,7 +42,8 @@ class PlaceOrContent(XINCCallback):
             of each pair, once).
         num_neurons: How many neurons of each layer to look at, a seeded sample.
         frames: The later frame of each pair, by index; or, in code, Frames, all from the earlier one to the later one.
-            By default two pairs, that end after one and after two thirds of the video.
+            By default one pair, that ends after two thirds of the video; the motion of another one is that of the pair
+            that ends after one third.
         **kwargs: When to dissect, what, and how, as for every ``XINCCallback``.
     """
 
@@ -81,11 +82,12 @@ class PlaceOrContent(XINCCallback):
         self.num_back, self.min_motion, self.estimate_flow = num_back, min_motion, estimate_flow
         self.num_neurons = num_neurons
         self._later: tuple[int, ...] | None = None
+        self._other: int | None = None
         self._paths: dict[Pair, analysis.ContentPath | None] = {}
         self._has_told = False
 
     def choose_frames(self, indices: Sequence[int] | None, num_frames: int | None) -> Sequence[int]:
-        """All frames from the earlier to the later one of each pair; only the two are dissected.
+        """All frames from the earlier to the later one of each pair; only those two of a shown pair are dissected.
 
         Raises:
             ValueError: So many frames do not lie before a frame that was asked for.
@@ -93,7 +95,9 @@ class PlaceOrContent(XINCCallback):
         if indices is None:
             if num_frames is None or num_frames <= self.num_back:
                 return (0,)
-            indices = sorted({max(num_frames * third // 3, self.num_back) for third in (1, 2)})
+            other, last = (max(num_frames * third // 3, self.num_back) for third in (1, 2))
+            self._later, self._other = (last,), other
+            return sorted({index - back for index in (other, last) for back in range(self.num_back + 1)})
         if min(indices) < self.num_back:
             raise ValueError(
                 f"frame {min(indices)} has no frame {self.num_back} before it; frames are the later ones of each pair, "
@@ -128,7 +132,7 @@ class PlaceOrContent(XINCCallback):
             )
             self._has_told = True
         for pair, path in paths.items():
-            other = next((each for key, each in paths.items() if key != pair), None)
+            other = next((each for key, each in paths.items() if key != pair), self._other_path(by_index, pair))
             self._compare((by_index[pair[0]], by_index[pair[1]]), path, other, layers, outputs)
 
     def _pairs(self, by_index: Mapping[int, DissectedFrame]) -> list[Pair]:
@@ -136,6 +140,11 @@ class PlaceOrContent(XINCCallback):
         if later is None:  # frames given in code: as many pairs as fit, from the end
             later = tuple(range(max(by_index), min(by_index), -self.num_back))
         return [(index - self.num_back, index) for index in sorted(later)]
+
+    def _other_path(self, by_index: Mapping[int, DissectedFrame], pair: Pair) -> analysis.ContentPath | None:
+        if self._other is None or self._other == pair[1]:
+            return None
+        return self._path(by_index, (self._other - self.num_back, self._other))
 
     def _path(self, by_index: Mapping[int, DissectedFrame], pair: Pair) -> analysis.ContentPath | None:
         """Of a pair, found once and kept; None where it cannot be known, or nothing moves."""
