@@ -1,5 +1,6 @@
 """What holds for every callback that dissects."""
 
+import pickle
 from collections.abc import Callable
 from importlib import import_module
 from inspect import isabstract, signature
@@ -15,6 +16,7 @@ from tiny import TinyChannels, tiny_channels, tiny_clip, tiny_image, tiny_photog
 
 import xinc_pl.callbacks
 from xinc_pl.callbacks import XINCCallback
+from xinc_pl.callbacks.desk import BackgroundDesk, PlainDesk
 
 
 def shipped(kind: type[XINCCallback] = XINCCallback) -> list[type[XINCCallback]]:
@@ -36,6 +38,11 @@ def test_each_is_public_and_in_the_readme(kind: type[XINCCallback]) -> None:
     assert f"`{kind.__name__}`" in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
+def as_sent(desk: BackgroundDesk, drawing: Callable[[], Any], *options: Any) -> Callable[[], Any]:
+    """As if another process drew it: fails where it cannot be sent there."""
+    return PlainDesk.printing(desk, pickle.loads(pickle.dumps(drawing)), *options)
+
+
 def train(
     folder: Path, module: LightningModule, data: LightningDataModule, callbacks: list[XINCCallback]
 ) -> tuple[Path, list[torch.Tensor], torch.Tensor, int]:
@@ -52,8 +59,10 @@ def test_all_of_them_leave_the_weights_as_they_are_and_every_tag_is_explained(
     module: Callable[[], LightningModule],
     data: Callable[[], LightningDataModule],
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level("INFO")
+    monkeypatch.setattr(BackgroundDesk, "printing", as_sent)
     callbacks = [kind(at_epochs=(0, 1), on_error="raise") for kind in KINDS]
     _, without, state, threads = train(tmp_path, module(), data(), [])
     folder, with_all, state_after, threads_after = train(tmp_path, module(), data(), callbacks)
