@@ -172,9 +172,10 @@ class Orders:
             spent = time.monotonic() - start
             expected = spent / done * canvas.num_neurons
             if spent > min(_FIRST_GUESS, self._patience) and expected > self._patience:
+                minutes = math.ceil(expected / 60)
                 raise RequestError(
-                    f"sorting all {canvas.num_neurons:,} neurons of {canvas.name} by {order} would take "
-                    f"{math.ceil(expected / 60)} minutes; sort by share",
+                    f"sorting all {canvas.num_neurons:,} neurons of {canvas.name} by {order} would take {minutes} "
+                    f"minute{'s' if minutes > 1 else ''}; sort by share",
                     422,
                 )
 

@@ -70,12 +70,13 @@ export function table({ top, changes, sort, chosen, unit, where, name, actions }
         {},
         `the ${rows.length} of ${grouped(top.num_neurons)} neurons ${chosenBy(sort, top)}: ${percent(sum)} of all that the layer adds up to at ${where}, ${short(top.total)} ${unit}${looked}`,
       ),
+      orders(sort, actions),
       html("button", { type: "button", class: "more", onclick: () => actions.more() }, rows.length > 32 ? "fewer" : "more"),
       html("button", { type: "button", class: "csv", title: "save the table", onclick: () => save(rows, top, unit, name) }, "CSV"),
     ),
     html(
       "div",
-      { class: "neurons", role: "listbox", "aria-label": `neurons of ${top.layer}`, "aria-multiselectable": "true" },
+      { class: "neurons", "data-sorted": sort, role: "listbox", "aria-label": `neurons of ${top.layer}`, "aria-multiselectable": "true" },
       html(
         "div",
         { class: "row headings" },
@@ -86,6 +87,15 @@ export function table({ top, changes, sort, chosen, unit, where, name, actions }
       rows.map((row) => rowOf(row, { top, chosen, scale, most, changes, actions })),
     ),
     html("footer", {}, scaleBar(scale)),
+  );
+}
+
+/** The headings once more, where there is no room for all of them. */
+function orders(sort, actions) {
+  return html(
+    "select",
+    { class: "orders", "aria-label": "sort by", title: "sort by", onchange: (event) => actions.sortBy(event.target.value) },
+    COLUMNS.map(({ key, text }) => html("option", { value: key, selected: key === sort }, text)),
   );
 }
 
