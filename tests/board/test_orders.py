@@ -129,16 +129,17 @@ def test_all_maps_are_gone_through_once(logdir: Path, tmp_path: Path, monkeypatc
     board, passes = Board(tmp_path), []
     stream = LayerCanvas.stream
 
-    def counted(self: LayerCanvas) -> Iterator[tuple[Tensor, Tensor]]:
+    def counted(self: LayerCanvas, *args: Any, **options: Any) -> Iterator[tuple[Tensor, Tensor]]:
         passes.append(self.name)
-        return stream(self)
+        return stream(self, *args, **options)
 
     monkeypatch.setattr(LayerCanvas, "stream", counted)
     before = board.ask("top", **MOMENT, pixel="1,2", layer="head", by="total")
     board.ask("top", **MOMENT, pixel="9,9", layer="head", by="total")
     board.ask("top", **MOMENT, pixel="9,9", layer="head", by="focus")
     assert passes == ["head"]
-    board.ask("top", **MOMENT, pixel="9,9", layer="block_1", by="total")
+    for pixel in ("1,2", "9,9"):
+        board.ask("top", **MOMENT, pixel=pixel, layer="block_1", by="group")
     assert passes == ["head", "block_1"]
     folder = tmp_path / "version_0/xinc/recordings"
     shutil.copyfile(folder / "epoch_0000.safetensors", folder / "epoch_0003.safetensors")

@@ -146,11 +146,14 @@ class Orders:
         """All maps, small, as unit vectors (N, d)."""
 
         def make() -> Tensor:
-            canvas = layer.canvas
-            by = max(1, _MAX_VALUES // math.prod(canvas.size))
-            maps = (canvas.maps(part) for part in torch.arange(canvas.num_neurons).split(by))
-            parts = (unit_vectors(each, canvas.num_neurons) for each in maps)
-            return torch.cat(list(self._patiently(parts, canvas, "group", len)))
+            canvas, found = layer.canvas, torch.empty(0)
+            parts = canvas.stream(signed=True)
+            for neurons, maps in self._patiently(parts, canvas, "group", lambda part: len(part[0])):
+                vectors = unit_vectors(maps, canvas.num_neurons)
+                if not len(found):
+                    found = torch.zeros(canvas.num_neurons, vectors.shape[1])
+                found[neurons.cpu()] = vectors
+            return found
 
         return self._keep(("vectors", layer.key), make)
 

@@ -186,18 +186,19 @@ class LayerCanvas:
     def _within(self, window: tuple[slice, slice] | None) -> ContributionRule:
         return self._rule if window is None else self._rule.within(window_of(window, self.size))
 
-    def stream(self, neurons: Neurons | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go through the magnitudes of neurons in bounded memory.
+    def stream(self, neurons: Neurons | None = None, signed: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+        """Go through the magnitudes of neurons, or their signed maps, in bounded memory.
 
         Yields:
-            Neurons, int64 (n,), and their magnitudes, float32 (n, H, W). Every neuron comes once, in no fixed order.
+            Neurons, int64 (n,), and their maps, float32 (n, H, W). Every neuron comes once, in no fixed order.
         """
+        of_group = signed_maps if signed else MapGroup.magnitudes
         parts = self._parts(self._indices(neurons))
 
         def make(item: tuple[MapGroup, Tensor]) -> tuple[Tensor, Tensor]:
             group, part = item
             maps = torch.empty(len(part), *self.size, device=part.device)
-            self._rule.backend.spread(group.magnitudes(part), group, maps, torch.arange(len(part), device=part.device))
+            self._rule.backend.spread(of_group(group, part), group, maps, torch.arange(len(part), device=part.device))
             return part, maps
 
         num_threads = self._num_threads
