@@ -145,8 +145,13 @@ function rowOf(row, { top, chosen, scale, most, changes, actions }) {
     focus(row),
     html("span", {}, short(row.total)),
     html("span", {}, changes ? (row.change === null ? "–" : short(row.change)) : "…"),
-    html("span", { class: "group" }, row.group === null ? "" : html("i", { "data-group": row.group % 8 }, letter(row.group)), row.groupSize ? html("small", { title: "neurons of the layer in this group" }, grouped(row.groupSize)) : ""),
+    html("span", { class: "group" }, row.group === null ? "" : groupOf(row)),
   );
+}
+
+function groupOf({ group, groupSize }) {
+  const size = groupSize ? html("small", { title: "neurons of the layer in this group" }, grouped(groupSize)) : "";
+  return [html("i", { "data-group": group % 8 }, letter(group)), size];
 }
 
 function bar(share, className) {
