@@ -121,6 +121,15 @@ def measure(tab: Tab) -> None:
             f"{name}: one map",
             lambda about=about: tab.ask("maps", **about, neurons=chance.randrange(18352)),  # type: ignore[misc]
         )
+        for by in ("total", "group", "change"):
+            once(
+                f"{name}: sorted by {by}, the first time",
+                lambda about=about, by=by: tab.top(**about, by=by, pixel=pixel()),
+            )  # type: ignore[misc]
+            measured(
+                f"{name}: sorted by {by}",
+                lambda about=about, by=by: tab.top(**about, by=by, pixel=pixel()),  # type: ignore[misc]
+            )
     rectangle = {"layer": "block_1", "rectangle": "50,90,70,120"}
     measured("paper: a rectangle of 20 x 30 pixels", lambda: tab.top(**rectangle))
     once("effect: the same, in 64 of its pixels", lambda: tab.top(**rectangle, convention="effect"))

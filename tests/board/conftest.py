@@ -9,6 +9,7 @@ from lightning.pytorch import LightningModule
 from tiny import tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer
 from torch import Tensor, nn
 
+import xinc_pl.tools.compare
 from xinc_pl import CanvasRecorder, Frame
 from xinc_pl.frames import pixel_coordinates
 
@@ -66,3 +67,20 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recorder = CanvasRecorder(frames=[Frame(0, inputs, SIZE, None)], network="net", on_error="raise")
     trainer(folder, [recorder], max_epochs=1).fit(Module(), torch.utils.data.DataLoader([inputs], batch_size=None))
     return folder / "logs"
+
+
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs of one clip with different seeds, a third that is compared with none, and the comparison of the two."""
+    folder = tmp_path_factory.mktemp("compared")
+    for seed in range(3):
+        module = tiny_video()
+        torch.manual_seed(seed)
+        for parameter in module.network.parameters():
+            parameter.data += 0.1 * torch.randn_like(parameter)
+        trainer(folder, [CanvasRecorder(at_epochs=(0, 1), on_error="raise")], max_epochs=2).fit(module, tiny_clip())
+    logs = folder / "logs"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xinc_pl.tools.compare, "joint_layout", lambda *_: None)  # which takes ten seconds to compile
+        xinc_pl.tools.compare.main([str(logs / "version_0"), str(logs / "version_1"), "--out", str(logs / "compare_0")])
+    return logs

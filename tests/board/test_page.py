@@ -1,6 +1,8 @@
 """The tab in a browser: what one clicks, and what is then shown, against what the core gives."""
 
 import csv
+import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -222,6 +224,142 @@ def test_keys_and_two_panes(page: Page) -> None:
     page.until(lambda: page.run("document.querySelectorAll('.pane').length") == 1)
     page.drag((3, 4), (3, 4), (16, 32))
     page.until(lambda: page.run("document.querySelectorAll('.layer-table').length") == 3)
+
+
+@pytest.mark.parametrize(("sort", "by"), [("total", "total"), ("change", "change"), ("signed", "positive")])
+def test_the_list_is_sorted_among_all_neurons(page: Page, run: RecordedRun, sort: str, by: str) -> None:
+    page.open("frame=0&epoch=4&layer=block_2&pixel=5,9")
+    page.ready("list")
+    shares = page.listed("block_2")
+    page.press(f"[data-sort={sort}]")
+    page.until(lambda: page.run("document.querySelector('.sorted').dataset.sort") == sort)
+    canvas, before = run.canvas(4, 0)["block_2"], run.canvas(3, 0)["block_2"]
+    maps, earlier = canvas.maps().double(), before.maps().double()
+    value = {
+        "total": maps.abs().mean((1, 2)),
+        "change": (maps - earlier)[:, 5, 9].abs(),
+        "positive": maps[:, 5, 9],
+    }[by]
+    listed = page.listed("block_2")
+    assert value[listed].tolist() == pytest.approx(value.sort(descending=True).values[:16].tolist(), rel=1e-4)
+    assert set(listed) != set(shares)
+    assert f"sort={sort}" in page.run("location.hash")
+
+
+def test_by_group_and_where_no_epoch_is_before(page: Page) -> None:
+    page.open("frame=0&epoch=0&layer=block_2&pixel=5,9&sort=change")
+    page.ready("list")
+    assert "for there is no epoch before" in page.run("document.querySelector('.layer-table header').innerText")
+    page.press("[data-sort=group]")
+    page.until(lambda: page.run("!!document.querySelector('.group small')"))
+    letters = page.run("[...document.querySelectorAll('.group i')].map((each) => each.innerText)")
+    assert letters == sorted(letters)
+    assert len(set(letters)) > 1
+    assert max(letters.count(each) for each in letters) <= 4
+
+
+def test_in_a_narrow_pane_the_list_can_still_be_sorted(page: Page) -> None:
+    page.open("frame=0&epoch=4&layer=head&pixel=5,9")
+    page.ready("list")
+    shown = "getComputedStyle(document.querySelector(arguments[0])).display !== 'none'"
+    assert not page.run(shown, ".orders")
+    page.keys("p")
+    page.until(lambda: page.run(shown, ".orders"))
+    assert not page.run(shown, "[data-sort=total]")
+    page.driver.execute_script(
+        "const one = document.querySelector('.orders'); one.value = 'total'; one.dispatchEvent(new Event('change'));"
+    )
+    page.until(lambda: page.run(shown, "[data-sort=total]"))
+    assert page.run("document.querySelector('.orders').value") == "total"
+
+
+TWO_RUNS = "run=version_0&epoch=2&run2=version_1&epoch2=2&frame=0&layer=head&pixel=5,9"
+
+
+@pytest.fixture
+def of_two(driver: Any, compared_address: str) -> Page:
+    return Page(driver, compared_address)
+
+
+@pytest.fixture(scope="module")
+def compared_address(compared: Path) -> str:
+    return served(compared)
+
+
+def matched_in(compared: Path) -> tuple[list[int], list[int]]:
+    """Neurons of the head in both runs, the best match first."""
+    facts = json.loads((compared / "compare_0/pairs.json").read_text())
+    (match,) = (each for each in facts["matches"] if each["layer"] == "head" and each["kind"] == "other_seed")
+    own, others = match["neurons"]
+    return own, others
+
+
+def chips(page: Page, pane: int) -> list[str]:
+    found: list[str] = page.run(
+        "[...document.querySelectorAll('.pane')[arguments[0]].querySelectorAll('.detail:not(.nothing) .chip')]"
+        ".map((each) => each.firstChild.innerText)",
+        pane,
+    )
+    return found
+
+
+def test_the_neuron_of_the_other_run_that_is_matched(of_two: Page, compared: Path) -> None:
+    page, (own, others) = of_two, matched_in(compared)
+    page.open(f"{TWO_RUNS}&neuron=head:{own[0]}")
+    page.until(lambda: chips(page, 1) == [f"head : {others[0]}"])
+    assert chips(page, 0) == [f"head : {own[0]}"]
+    text = page.until(lambda: page.run("document.querySelectorAll('[data-section=match][data-ready]')[0]?.innerText"))
+    assert re.search(rf"head : {others[0]} is version_0.s head : {own[0]}, similarity", text)
+    assert "from compare_0: epochs 2 here and 2 there, frame 0, paper" in text
+    # its map is that of the other run
+    run = recorded_run(compared / "version_1")
+    assert run is not None
+    largest = float(run.canvas(2, 0)["head"].magnitudes([others[0]]).max())
+    note = page.until(
+        lambda: page.run("document.querySelectorAll('.pane')[1].querySelector('.large .note')?.innerText")
+    )
+    assert float(note.split()[-1]) == pytest.approx(largest, rel=0.01)
+
+
+def test_a_neuron_is_chosen_in_the_second_pane(of_two: Page, compared: Path) -> None:
+    page, (own, others) = of_two, matched_in(compared)
+    page.open(f"{TWO_RUNS}&k=64&neuron=head:{own[0]}")
+    page.until(lambda: chips(page, 1))
+    second = f".pane:nth-child(2) [role=option][data-neuron='{others[1]}']"
+    page.press(second)
+    page.until(lambda: chips(page, 0) == [f"head : {own[1]}"])
+    assert chips(page, 1) == [f"head : {others[1]}"]
+    state = page.run("location.hash.slice(1)")
+    assert "from=2" in state
+    assert page.run("document.querySelector('.pane [aria-selected=true]').dataset.neuron") == str(own[1])
+    page.open(state)
+    page.until(lambda: chips(page, 0) == [f"head : {own[1]}"])
+    page.press(".pane:nth-child(1) .chip .drop")  # the matched one stands for the one it is matched to
+    page.until(lambda: not chips(page, 1))
+    page.press(second)
+    page.until(lambda: chips(page, 0))
+    page.press(".two")
+    page.until(lambda: page.run("document.querySelectorAll('.pane').length") == 1)
+    assert "neuron" not in page.run("location.hash")
+
+
+def test_where_there_is_no_match_it_is_said_how_to_get_one(of_two: Page) -> None:
+    of_two.open(f"{TWO_RUNS.replace('run2=version_1', 'run2=version_2')}&neuron=head:3")
+    text = of_two.until(lambda: of_two.run("document.querySelector('.why')?.innerText"))
+    assert "has not been compared" in text
+    assert "python -m xinc_pl compare" in text
+    assert chips(of_two, 0) == ["head : 3"]
+    assert chips(of_two, 1) == []
+    of_two.until(lambda: of_two.run("document.querySelectorAll('[data-section=list][data-ready]').length") == 2)
+
+
+def test_what_is_wrong_with_the_pairs_is_told(driver: Any, compared: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(compared, tmp_path / "damaged"))
+    (folder / "compare_0/pairs.json").write_text("{")
+    page = Page(driver, served(folder))
+    page.open(f"{TWO_RUNS}&neuron=head:3")
+    text = page.until(lambda: page.run("document.querySelector('.match .error')?.innerText"))
+    assert text == "compare_0: pairs.json is damaged: it is not JSON; compare the runs again"
 
 
 def test_a_network_that_is_no_chain_is_shown_by_its_effects(driver: Any, others: Path) -> None:

@@ -37,7 +37,8 @@ def assert_parts_are_parts(layer: LayerCanvas) -> None:
 def assert_top_is_top(layer: LayerCanvas, where: Any, mask: Tensor) -> None:
     signed, magnitudes = (maps[:, mask].double().mean(1) for maps in (layer.maps(), layer.magnitudes()))
     close = {"rtol": 1e-4, "atol": 1e-5 * float(magnitudes.max())}
-    for by, means in (("magnitude", magnitudes), ("positive", signed), ("negative", -signed)):
+    other = torch.rand(layer.num_neurons, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for by, means in (("magnitude", magnitudes), ("positive", signed), ("negative", -signed), (other, other)):
         top = layer.top(where, k=3, by=by)
         assert len(top.neurons) == min(3, layer.num_neurons)
         torch.testing.assert_close(means[top.neurons], means.sort(descending=True).values[:3], **close)
@@ -169,6 +170,8 @@ def test_no_such_order() -> None:
     (layer, *_) = small_canvas().values()
     with pytest.raises(ValueError, match=r"by is .size..*magnitude, positive, negative"):
         layer.top((0, 0), by="size")  # type: ignore[arg-type]  # what somebody may try
+    with pytest.raises(ValueError, match=r"by has shape \(3,\); give a number for each neuron"):
+        layer.top((0, 0), by=torch.zeros(3))
     with pytest.raises(ValueError, match="k is 0"):
         layer.top((0, 0), k=0)
 

@@ -124,10 +124,11 @@ class Pictures:
 
 @dataclass(frozen=True, eq=False)
 class TopNeurons:
-    """The neurons of a layer that contribute most at some pixels, largest first.
+    """The neurons of a layer that come first by some order at some pixels.
 
     Attributes:
         layer: Its name.
+        by: The order: what was asked for, or ``magnitude`` where there is no epoch before.
         num_neurons: How many neurons it has.
         neurons: Their indices.
         labels: Their names.
@@ -141,9 +142,11 @@ class TopNeurons:
         num_pixels: How many of them were looked at.
         maps: float32 (k, h, w), the signed maps, small: each value is the mean of a square of pixels.
         largest: The largest magnitude in these.
+        group_sizes: How many neurons of the layer are in the group of each; None unless the order is by group.
     """
 
     layer: str
+    by: str
     num_neurons: int
     neurons: tuple[int, ...]
     labels: tuple[str, ...]
@@ -157,6 +160,7 @@ class TopNeurons:
     num_pixels: int
     maps: Array
     largest: float
+    group_sizes: tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -221,3 +225,47 @@ class Without:
     psnr: float | None
     intact: float | None
     has_target: bool
+
+
+@dataclass(frozen=True)
+class MatchedNeuron:
+    """A neuron, and the one of another run that is matched to it. Where there is none, all the rest is None.
+
+    Attributes:
+        neuron: Of the first run.
+        match: Of the second run.
+        similarity: Pearson's correlation of the two, over the clusters of ``vectors``.
+        source: The run that TensorBoard lists the comparison as.
+        epochs: At which the two runs were compared.
+        frame: Index of the frame on which.
+        convention: The formulas followed.
+        vectors: The partition whose clusters neurons were compared by.
+        kind: ``other_seed`` or ``other_signal``.
+        is_trivial: Whether both runs have one encoding, so that the match says nothing.
+    """
+
+    neuron: int
+    match: int | None = None
+    similarity: float | None = None
+    source: str | None = None
+    epochs: tuple[int, int] | None = None
+    frame: int | None = None
+    convention: str | None = None
+    vectors: str | None = None
+    kind: str | None = None
+    is_trivial: bool | None = None
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Neurons of one run, and those of another that are matched to them.
+
+    Attributes:
+        neurons: One for each that was asked about.
+        why: Why some have no match, and how they get one: one line; None where all have.
+        remarks: A line for each file of pairs that is damaged.
+    """
+
+    neurons: tuple[MatchedNeuron, ...]
+    why: str | None
+    remarks: tuple[str, ...]

@@ -22,6 +22,11 @@ class Listing:
         flags = self._context.flags
         return str(self._context.logdir or getattr(flags, "logdir_spec", "") or "")
 
+    @property
+    def root(self) -> Path | None:
+        """The one folder below which all runs lie; None where TensorBoard was given several."""
+        return Path(self._context.logdir) if self._context.logdir else None
+
     def folders(self, environ: Mapping[str, Any]) -> Mapping[str, Path]:
         """The folder of every run that TensorBoard lists."""
         provider = self._context.data_provider
@@ -41,10 +46,7 @@ class Listing:
         Raises:
             RequestError: TensorBoard lists none of that name.
         """
-        folder = self.folders(environ).get(name)
-        if folder is None:
-            raise RequestError(f"TensorBoard lists no run {name[:80]!r}", 404)
-        return folder
+        return folder_of(self.folders(environ), name)
 
     def _folder(self, name: str) -> Path | None:
         """Where a run lies: below ``--logdir``, or below what ``--logdir_spec name:folder,...`` says."""
@@ -55,6 +57,17 @@ class Listing:
             if colon and name.split("/")[0] == alias:
                 return Path(folder, *name.split("/")[1:])
         return None
+
+
+def folder_of(folders: Mapping[str, Path], name: str) -> Path:
+    """One of the folders that TensorBoard lists.
+
+    Raises:
+        RequestError: It lists none of that name.
+    """
+    if name not in folders:
+        raise RequestError(f"TensorBoard lists no run {name[:80]!r}", 404)
+    return folders[name]
 
 
 def has_recordings(folder: Path) -> bool:

@@ -14,7 +14,8 @@ from werkzeug import wrappers
 
 from xinc_pl.board import requests as asked
 from xinc_pl.board.answers import RunList
-from xinc_pl.board.listing import Listing
+from xinc_pl.board.listing import Listing, folder_of
+from xinc_pl.board.matching import Matching
 from xinc_pl.board.packing import packed
 from xinc_pl.board.requests import RequestError, Values
 
@@ -44,6 +45,7 @@ class CanvasPlugin(base_plugin.TBPlugin):  # type: ignore[misc] # TensorBoard ha
     def __init__(self, context: base_plugin.TBContext) -> None:
         self._listing = Listing(context)
         self._questions: Questions | None = None
+        self._matching = Matching()
         self._lock = Lock()
 
     def is_active(self) -> bool:
@@ -67,6 +69,7 @@ class CanvasPlugin(base_plugin.TBPlugin):  # type: ignore[misc] # TensorBoard ha
             "/maps": self._maps,
             "/neuron": self._neuron,
             "/without": self._without,
+            "/match": self._match,
         }
         answers = {route: partial(self._answer, question) for route, question in questions.items()}
         return {route: wrappers.Request.application(respond) for route, respond in (files | answers).items()}
@@ -129,6 +132,18 @@ class CanvasPlugin(base_plugin.TBPlugin):  # type: ignore[misc] # TensorBoard ha
     def _without(self, values: Values, environ: Mapping[str, Any]) -> object:
         neurons = asked.removed(values)
         return self._ask.without(*self._moment(values, environ), neurons)
+
+    def _match(self, values: Values, environ: Mapping[str, Any]) -> object:
+        runs = asked.word(values, "run"), asked.word(values, "other")
+        epochs = (
+            asked.whole(values, "epoch", 0, _MOST_EPOCHS - 1),
+            asked.whole(values, "other_epoch", 0, _MOST_EPOCHS - 1),
+        )
+        frame, layer = asked.whole(values, "frame", 0, _MOST_FRAMES - 1), asked.word(values, "layer")
+        neurons, folders = asked.neurons(values), self._listing.folders(environ)
+        for name in runs:
+            folder_of(folders, name)
+        return self._matching.matches(folders, self._listing.root, runs, epochs, frame, layer, neurons)
 
     def _moment(self, values: Values, environ: Mapping[str, Any]) -> "tuple[RecordedRun, int, int]":
         """Which run, epoch and frame is asked about. Runs are those that TensorBoard lists."""

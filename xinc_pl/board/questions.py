@@ -21,10 +21,12 @@ from xinc_pl.board.answers import (
     Without,
 )
 from xinc_pl.board.cache import Cache
+from xinc_pl.board.orders import Orders, Whole, alike, unit_vectors
 from xinc_pl.board.requests import Place, RequestError
-from xinc_pl.board.selection import alike, array, mask_at, numbers, small, thinned, top_by_pixel
+from xinc_pl.board.selection import array, mask_at, numbers, small, thinned, top_by_pixel
 from xinc_pl.canvas import Canvas, Convention, LayerCanvas
 from xinc_pl.canvas.layer_canvas import Order
+from xinc_pl.canvas.maps.window import Ranking
 from xinc_pl.frames import Frame, psnr_from_mse
 from xinc_pl.recorded import RecordedRun, recorded_run
 
@@ -32,6 +34,8 @@ MAX_BYTES = 2 << 30
 """That all loaded canvases may take."""
 MOST_PIXELS_OF_EFFECT = 64
 """That are looked at under ``effect``, where each costs a pass back through the network."""
+MAX_BYTES_OF_ORDERS = 1 << 29
+"""That all may take by which neurons are ordered."""
 _SMALL = 128
 _TIMES = {"paper": 1, "released": 1, "effect": 3}
 """What a canvas keeps, in tensors of its recording: under ``effect`` it remembers how the image answers as well."""
@@ -43,6 +47,7 @@ class Questions:
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._canvases: Cache[Canvas] = Cache(max_bytes)
+        self._orders = Orders(MAX_BYTES_OF_ORDERS)
 
     def run(self, name: str, path: Path) -> RunFacts:
         """What a run has recorded."""
@@ -81,19 +86,17 @@ class Questions:
     def top(
         self, run: RecordedRun, epoch: int, frame: int, convention: str, layer: str, place: Place, k: int, by: str
     ) -> TopNeurons:
-        """The neurons that contribute most at a place, with their maps."""
+        """The neurons that come first at a place by some order of all of them, with their maps."""
         canvas = self._layer(run, epoch, frame, convention, layer)
-        mask = mask_at(place, canvas.size, run.frame(frame).instances if place.kind == "instance" else ())
-        if convention == "effect":
-            ranking = top_by_pixel(canvas, thinned(mask, MOST_PIXELS_OF_EFFECT), k, cast(Order, by))
-        else:
-            ranking = canvas.top(mask, k, cast(Order, by))
+        mask = self._mask(run, frame, canvas, place)
+        ranking, by, sizes = self._ranked(run, epoch, frame, convention, layer, _looked_at(mask, convention), k, by)
         maps, magnitudes = _maps_and_magnitudes(canvas, ranking.neurons, convention)
         sums = magnitudes.double().sum((1, 2)).clamp(min=1e-300)
         within = magnitudes.double()[:, mask.to(maps.device)].sum(1) / sums
         shown = small(maps, _SMALL)
         return TopNeurons(
             layer=layer,
+            by=by,
             num_neurons=canvas.num_neurons,
             neurons=tuple(ranking.neurons.tolist()),
             labels=tuple(canvas.label(neuron) for neuron in ranking.neurons.tolist()),
@@ -107,7 +110,33 @@ class Questions:
             num_pixels=ranking.num_pixels,
             maps=array(shown),
             largest=float(shown.abs().max()),
+            group_sizes=sizes,
         )
+
+    def _ranked(
+        self, run: RecordedRun, epoch: int, frame: int, convention: str, layer: str, mask: Tensor, k: int, by: str
+    ) -> tuple[Ranking, str, tuple[int, ...] | None]:
+        """All neurons of a layer, ordered: the first k; by what; the sizes of their groups."""
+        canvas = self._layer(run, epoch, frame, convention, layer)
+        whole = Whole(canvas, (*self._key(run, epoch, frame, convention), layer))
+
+        def top(k: int, by: Order | Tensor) -> Ranking:
+            return top_by_pixel(canvas, mask, k, by) if convention == "effect" else canvas.top(mask, k, by)
+
+        if by == "total":
+            return top(k, self._orders.totals(whole)), by, None
+        if by == "focus":
+            return self._orders.focused(whole, top, k), by, None
+        if by == "group":
+            ranking, sizes = self._orders.grouped(whole, top, k)
+            return ranking, by, sizes
+        if by == "change":
+            earlier = _before(run, epoch)
+            if earlier is None:
+                return top(k, "magnitude"), "magnitude", None
+            before = self._layer(run, earlier, frame, convention, layer)
+            return top(k, self._orders.changes(canvas, before, mask, convention == "effect")), by, None
+        return top(k, cast(Order, by)), by, None
 
     def changes(
         self,
@@ -121,15 +150,14 @@ class Questions:
     ) -> Changes:
         """What became of neurons at a place since the recorded epoch before."""
         now = self._layer(run, epoch, frame, convention, layer)
-        mask = mask_at(place, now.size, run.frame(frame).instances if place.kind == "instance" else ())
+        mask = _looked_at(self._mask(run, frame, now, place), convention)
         maps = self._maps(now, neurons)
-        groups = alike(small(maps, _SMALL))
-        earlier = [each for each in run.epochs if each < epoch]
-        if not earlier:
+        groups, earlier = alike(unit_vectors(maps, now.num_neurons)), _before(run, epoch)
+        if earlier is None:
             return Changes(None, None, groups)
-        before = self._maps(self._layer(run, earlier[-1], frame, convention, layer), neurons)
+        before = self._maps(self._layer(run, earlier, frame, convention, layer), neurons)
         moved = (maps - before).abs().double()[:, mask.to(maps.device)].mean(1)
-        return Changes(earlier[-1], numbers(moved), groups)
+        return Changes(earlier, numbers(moved), groups)
 
     def maps(
         self,
@@ -167,6 +195,9 @@ class Questions:
             return Without(array(image), _psnr(image, intact), None, False)
         return Without(array(image), _psnr(image, target), _psnr(intact, target), True)
 
+    def _mask(self, run: RecordedRun, frame: int, canvas: LayerCanvas, place: Place) -> Tensor:
+        return mask_at(place, canvas.size, run.frame(frame).instances if place.kind == "instance" else ())
+
     def _maps(self, canvas: LayerCanvas, neurons: tuple[int, ...]) -> Tensor:
         _check_neurons(canvas, neurons)
         return canvas.maps(neurons)
@@ -183,10 +214,13 @@ class Questions:
             num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
             return canvas, num_bytes * _TIMES[convention]
 
+        return self._canvases.get(self._key(run, epoch, frame, convention), make)
+
+    def _key(self, run: RecordedRun, epoch: int, frame: int, convention: str) -> tuple[Path, int, int, str]:
+        """The same for the same canvas, as long as its file is not written anew."""
         if epoch not in run.files or frame not in run.frames:
             run.moment(epoch, frame)  # which says what there is
-        written = run.files[epoch].stat().st_mtime_ns
-        return self._canvases.get((run.files[epoch], written, frame, convention), make)
+        return run.files[epoch], run.files[epoch].stat().st_mtime_ns, frame, convention
 
 
 def loaded(name: str, path: Path) -> RecordedRun:
@@ -203,6 +237,16 @@ def _loaded(name: str, path: Path) -> RecordedRun:
     if run is None:
         raise RequestError(f"run {name} has no recordings; train with the callback CanvasRecorder", 404)
     return RecordedRun(run.path, name, run.files)
+
+
+def _looked_at(mask: Tensor, convention: str) -> Tensor:
+    """Those of the chosen pixels that are looked at."""
+    return thinned(mask, MOST_PIXELS_OF_EFFECT) if convention == "effect" else mask
+
+
+def _before(run: RecordedRun, epoch: int) -> int | None:
+    """The recorded epoch before one."""
+    return max((each for each in run.epochs if each < epoch), default=None)
 
 
 def _layer_of(canvas: Canvas, run: RecordedRun, layer: str) -> LayerCanvas:

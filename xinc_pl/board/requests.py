@@ -8,7 +8,7 @@ from typing import Literal
 MOST_NEURONS = 64
 """That one request may ask for."""
 CONVENTIONS = ("paper", "released", "effect")
-ORDERS = ("magnitude", "positive", "negative")
+ORDERS = ("magnitude", "positive", "negative", "focus", "total", "change", "group")
 _MAX_NAME = 400
 """Characters of the name of a layer or a run."""
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)

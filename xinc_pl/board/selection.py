@@ -1,8 +1,7 @@
-"""Pixels that were chosen, as masks; maps made small; neurons that paint alike."""
+"""Pixels that were chosen, as masks; maps made small; numbers as they are sent."""
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,9 +12,6 @@ from xinc_pl.canvas import LayerCanvas
 from xinc_pl.canvas.layer_canvas import Order
 from xinc_pl.canvas.maps.window import Ranking
 from xinc_pl.frames import Instance
-
-ALIKE = 0.7
-"""Maps whose cosine is at least this large, on average over two groups, are in one."""
 
 
 def mask_at(place: Place, size: tuple[int, int], instances: Sequence[Instance]) -> Tensor:
@@ -53,7 +49,7 @@ def thinned(mask: Tensor, most: int) -> Tensor:
     return thin.view_as(mask)
 
 
-def top_by_pixel(canvas: LayerCanvas, mask: Tensor, k: int, by: Order) -> Ranking:
+def top_by_pixel(canvas: LayerCanvas, mask: Tensor, k: int, by: Order | Tensor) -> Ranking:
     """As ``canvas.top``, one pixel after the other: quicker where each pixel is felt from far away, as by effects."""
     magnitudes, signed = torch.zeros(2, canvas.num_neurons, dtype=torch.float64)
     total, pixels = 0.0, mask.nonzero().tolist()
@@ -62,7 +58,7 @@ def top_by_pixel(canvas: LayerCanvas, mask: Tensor, k: int, by: Order) -> Rankin
         magnitudes[ranking.neurons] += ranking.values / len(pixels)
         signed[ranking.neurons] += ranking.signed / len(pixels)
         total += ranking.total / len(pixels)
-    order = {"magnitude": magnitudes, "positive": signed, "negative": -signed}[by]
+    order = by if isinstance(by, Tensor) else {"magnitude": magnitudes, "positive": signed, "negative": -signed}[by]
     chosen = order.sort(descending=True, stable=True).indices[:k]
     values = magnitudes[chosen]
     shares = values / total if total else torch.zeros_like(values)
@@ -75,20 +71,6 @@ def small(maps: Tensor, side: int) -> Tensor:
     if by == 1:
         return maps
     return F.avg_pool2d(maps[:, None], by, ceil_mode=True, count_include_pad=False)[:, 0]
-
-
-def alike(maps: Tensor) -> tuple[int, ...]:
-    """Which maps (n, h, w) look alike, whatever their sign: the same number, in the order of their first."""
-    from scipy.cluster.hierarchy import fcluster, linkage
-
-    if len(maps) < 2:
-        return (0,) * len(maps)
-    vectors = F.normalize(maps.flatten(1).double(), dim=1)
-    cosines = (vectors @ vectors.T).abs().clamp(max=1).cpu().numpy()
-    above = np.triu_indices(len(maps), 1)
-    labels = fcluster(linkage(1 - cosines[above], "average"), 1 - ALIKE, "distance")
-    numbers: dict[int, int] = {}
-    return tuple(numbers.setdefault(int(label), len(numbers)) for label in labels)
 
 
 def array(values: Tensor) -> Array:

@@ -103,7 +103,7 @@ class LayerCanvas:
         with undisturbed():
             return collected(rule, indices, MapGroup.magnitudes, self._num_threads)
 
-    def top(self, where: Tensor | tuple[int, int], k: int = 16, by: Order = "magnitude") -> Ranking:
+    def top(self, where: Tensor | tuple[int, int], k: int = 16, by: Order | Tensor = "magnitude") -> Ranking:
         """The neurons that contribute most at a pixel or at all pixels of a mask.
 
         All neurons of the layer are looked at, but only near those pixels, where the layer allows it.
@@ -112,25 +112,36 @@ class LayerCanvas:
             where: A pixel, (row, column), or a mask, bool (H, W).
             k: How many neurons; all, if the layer has fewer.
             by: What is largest: ``magnitude``, the mean of the map's absolute value over the pixels; ``positive``, the
-                mean of the signed map; or ``negative``, the mean of the signed map with the opposite sign.
+                mean of the signed map; ``negative``, the mean of the signed map with the opposite sign; or whatever
+                has been found elsewhere, a number for each neuron of the layer, (N,).
 
         Returns:
             The neurons, largest first; of equal ones that with the lower index.
 
         Raises:
-            ValueError: There is no such pixel; the mask has another shape, or no pixel; k is less than 1.
+            ValueError: There is no such pixel; the mask has another shape, or no pixel; k is less than 1; there is no
+                such order.
         """
-        if k < 1 or by not in get_args(Order):
+        if k < 1 or not (isinstance(by, Tensor) or by in get_args(Order)):
             raise ValueError(f"k is {k} and by is {by!r}; k must be at least 1, by one of {', '.join(get_args(Order))}")
+        if isinstance(by, Tensor) and by.shape != (self.num_neurons,):
+            raise ValueError(
+                f"by has shape {tuple(by.shape)}; give a number for each neuron of {self.name}: ({self.num_neurons},)"
+            )
         mask = mask_of(where, self.size).to(self._rule.device)
         window = Window.around(mask)
         weights = window.crop(mask).double() / mask.sum()
         with undisturbed():
             rule, neurons = self._rule.within(window), self._rule.all_neurons()
             magnitudes = self._means(rule, neurons, weights, MapGroup.magnitudes)
-            order = magnitudes if by == "magnitude" else self._means(rule, neurons, weights, signed_maps)
-            chosen = (-order if by == "negative" else order).sort(descending=True, stable=True).indices[:k]
-            signed = order[chosen] if by != "magnitude" else self._means(rule, chosen, weights, signed_maps)
+            if isinstance(by, Tensor):
+                order = by.to(magnitudes.device)
+            elif by == "magnitude":
+                order = magnitudes
+            else:
+                order = self._means(rule, neurons, weights, signed_maps) * (-1 if by == "negative" else 1)
+            chosen = order.sort(descending=True, stable=True).indices[:k]
+            signed = self._means(rule, chosen, weights, signed_maps)
         total = float(magnitudes.sum())
         values = magnitudes[chosen].cpu()
         shares = values / total if total else torch.zeros_like(values)
@@ -175,18 +186,19 @@ class LayerCanvas:
     def _within(self, window: tuple[slice, slice] | None) -> ContributionRule:
         return self._rule if window is None else self._rule.within(window_of(window, self.size))
 
-    def stream(self, neurons: Neurons | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go through the magnitudes of neurons in bounded memory.
+    def stream(self, neurons: Neurons | None = None, signed: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+        """Go through the magnitudes of neurons, or their signed maps, in bounded memory.
 
         Yields:
-            Neurons, int64 (n,), and their magnitudes, float32 (n, H, W). Every neuron comes once, in no fixed order.
+            Neurons, int64 (n,), and their maps, float32 (n, H, W). Every neuron comes once, in no fixed order.
         """
+        of_group = signed_maps if signed else MapGroup.magnitudes
         parts = self._parts(self._indices(neurons))
 
         def make(item: tuple[MapGroup, Tensor]) -> tuple[Tensor, Tensor]:
             group, part = item
             maps = torch.empty(len(part), *self.size, device=part.device)
-            self._rule.backend.spread(group.magnitudes(part), group, maps, torch.arange(len(part), device=part.device))
+            self._rule.backend.spread(of_group(group, part), group, maps, torch.arange(len(part), device=part.device))
             return part, maps
 
         num_threads = self._num_threads

@@ -11,7 +11,7 @@ const CHANNELS = ["red", "green", "blue"];
 const BRIGHTNESS = "brightness";
 
 export class Detail {
-  /** `actions`: focus(layer, neuron), drop(layer, neuron), epoch(number), hover(pixel). */
+  /** `actions`: focus(neuron), drop(neuron), epoch(number), hover(pixel). */
   constructor(actions) {
     this.actions = actions;
     this.title = html("header", { class: "detail-title" });
@@ -28,7 +28,7 @@ export class Detail {
     this.element = html("div", { class: "detail" }, guide, this.title, this.map.element, this.strip.element, this.effect.element, this.facts.element);
   }
 
-  /** `about`: {moment, convention, unit, run (its facts), neurons, areOtherRuns}. */
+  /** `about`: {moment, convention, unit, run (its facts), neurons}; a neuron's `origin` is the one that it was matched to. */
   show(about) {
     const { neurons } = about;
     this.element.classList.toggle("nothing", neurons.length === 0);
@@ -36,7 +36,7 @@ export class Detail {
     if (!neurons.length) return;
     const shown = neurons.at(-1);
     this.shown = shown;
-    this.heading(neurons, shown, about.areOtherRuns);
+    this.heading(neurons, shown);
     const { moment, convention, unit, run } = about;
     const about_map = { ...moment, convention, layer: shown.layer, neurons: shown.neuron };
     const which = `${shown.layer}-${shown.neuron}`;
@@ -54,27 +54,26 @@ export class Detail {
     this.showEffect(moment, neurons);
   }
 
-  heading(neurons, shown, areOtherRuns) {
+  heading(neurons, shown) {
     const several = neurons.length > 1;
     this.title.replaceChildren(
       html("h2", {}, several ? `${neurons.length} neurons` : `${shown.layer} · neuron ${shown.neuron}`),
       html(
         "div",
         { class: "chips" },
-        neurons.map(({ layer, neuron }) =>
+        neurons.map(({ layer, neuron, origin = { layer, neuron } }) =>
           html(
             "span",
             { class: layer === shown.layer && neuron === shown.neuron ? "chip now" : "chip" },
-            html("button", { type: "button", title: "show this one", onclick: () => this.actions.focus(layer, neuron) }, `${layer} : ${neuron}`),
+            html("button", { type: "button", title: "show this one", onclick: () => this.actions.focus(origin) }, `${layer} : ${neuron}`),
             html(
               "button",
-              { type: "button", class: "drop", title: "leave it out", "aria-label": `leave out ${layer} ${neuron}`, onclick: () => this.actions.drop(layer, neuron) },
+              { type: "button", class: "drop", title: "leave it out", "aria-label": `leave out ${layer} ${neuron}`, onclick: () => this.actions.drop(origin) },
               "×",
             ),
           ),
         ),
       ),
-      areOtherRuns ? html("p", { class: "note" }, "Two runs: neurons of one number have nothing to do with each other.") : "",
     );
   }
 

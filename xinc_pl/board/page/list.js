@@ -1,4 +1,4 @@
-// The neurons that contribute most at the chosen pixels, as a table.
+// The neurons that come first at the chosen pixels, as a table.
 
 import { paint } from "./colours.js";
 import { html } from "./dom.js";
@@ -15,7 +15,7 @@ export const COLUMNS = [
   { key: "focus", text: "focus", about: "how much stronger it is here than over the whole image: mean magnitude here / everywhere" },
   { key: "total", text: "total", about: "mean magnitude over the whole image" },
   { key: "change", text: "change", about: "mean change of its map at these pixels since the recorded epoch before" },
-  { key: "group", text: "group", about: "neurons of one letter have maps that look alike" },
+  { key: "group", text: "group", about: "neurons of one letter have maps that look like the letter’s first (cosine of at least 0.7, whatever the sign); sorted by group: all of the layer’s" },
 ];
 
 /** Rows of an answer of `top`, and of `changes` where that is there. */
@@ -32,24 +32,28 @@ export function rowsOf(top, changes) {
     focus: top.means[at] ? top.values[at] / top.means[at] : 0,
     change: changes?.changes ? changes.changes[at] : null,
     group: changes ? changes.groups[at] : null,
+    groupSize: top.group_sizes ? top.group_sizes[at] : null,
   }));
 }
 
-function sorted(rows, sort) {
-  const value = {
-    share: (row) => -row.share,
-    signed: (row) => -row.signed,
-    focus: (row) => -row.focus,
-    total: (row) => -row.total,
-    change: (row) => -(row.change ?? 0),
-    group: (row) => row.group ?? 0,
-  }[sort];
-  return value ? [...rows].sort((a, b) => value(a) - value(b) || a.at - b.at) : rows;
+/** How the Python side orders all neurons of a layer for each key, and what to call those that come first. */
+export const ORDERS = {
+  share: { by: "magnitude", text: "with the largest share here" },
+  signed: { by: "positive", text: "that add most here" },
+  focus: { by: "focus", text: "that are most focused here" },
+  total: { by: "total", text: "with the largest total" },
+  change: { by: "change", text: "that changed most here" },
+  group: { by: "group", text: "by group, the first few of each" },
+};
+
+function chosenBy(sort, top) {
+  if (top.by !== ORDERS[sort].by) return "with the largest share here, for there is no epoch before";
+  return ORDERS[sort].text;
 }
 
 /** The table of one layer. `actions`: sortBy(key), choose(layer, neuron, more), more(). */
 export function table({ top, changes, sort, chosen, unit, where, name, actions }) {
-  const rows = sorted(rowsOf(top, changes), sort);
+  const rows = rowsOf(top, changes);
   const scale = { kind: "signed", limit: limitOf([top.maps.data], 0.98).limit, unit };
   const most = Math.max(...rows.map((row) => row.share), 1e-12);
   const sum = rows.reduce((total, row) => total + row.share, 0);
@@ -64,14 +68,15 @@ export function table({ top, changes, sort, chosen, unit, where, name, actions }
       html(
         "p",
         {},
-        `${rows.length} of ${grouped(top.num_neurons)} neurons: ${percent(sum)} of all that the layer adds up to at ${where}, ${short(top.total)} ${unit}${looked}`,
+        `the ${rows.length} of ${grouped(top.num_neurons)} neurons ${chosenBy(sort, top)}: ${percent(sum)} of all that the layer adds up to at ${where}, ${short(top.total)} ${unit}${looked}`,
       ),
+      orders(sort, actions),
       html("button", { type: "button", class: "more", onclick: () => actions.more() }, rows.length > 32 ? "fewer" : "more"),
       html("button", { type: "button", class: "csv", title: "save the table", onclick: () => save(rows, top, unit, name) }, "CSV"),
     ),
     html(
       "div",
-      { class: "neurons", role: "listbox", "aria-label": `neurons of ${top.layer}`, "aria-multiselectable": "true" },
+      { class: "neurons", "data-sorted": sort, role: "listbox", "aria-label": `neurons of ${top.layer}`, "aria-multiselectable": "true" },
       html(
         "div",
         { class: "row headings" },
@@ -82,6 +87,15 @@ export function table({ top, changes, sort, chosen, unit, where, name, actions }
       rows.map((row) => rowOf(row, { top, chosen, scale, most, changes, actions })),
     ),
     html("footer", {}, scaleBar(scale)),
+  );
+}
+
+/** The headings once more, where there is no room for all of them. */
+function orders(sort, actions) {
+  return html(
+    "select",
+    { class: "orders", "aria-label": "sort by", title: "sort by", onchange: (event) => actions.sortBy(event.target.value) },
+    COLUMNS.map(({ key, text }) => html("option", { value: key, selected: key === sort }, text)),
   );
 }
 
@@ -131,8 +145,13 @@ function rowOf(row, { top, chosen, scale, most, changes, actions }) {
     focus(row),
     html("span", {}, short(row.total)),
     html("span", {}, changes ? (row.change === null ? "–" : short(row.change)) : "…"),
-    html("span", { class: "group" }, row.group === null ? "" : html("i", { "data-group": row.group % 8 }, letter(row.group))),
+    html("span", { class: "group" }, row.group === null ? "" : groupOf(row)),
   );
+}
+
+function groupOf({ group, groupSize }) {
+  const size = groupSize ? html("small", { title: "neurons of the layer in this group" }, grouped(groupSize)) : "";
+  return [html("i", { "data-group": group % 8 }, letter(group)), size];
 }
 
 function bar(share, className) {
@@ -165,6 +184,7 @@ function save(rows, top, unit, name) {
     `total (${unit})`,
     `change (${unit})`,
     "group",
+    "neurons in the group",
   ];
   const cells = rows.map((row) => [
     top.layer,
@@ -178,6 +198,7 @@ function save(rows, top, unit, name) {
     row.total,
     row.change,
     row.group === null ? null : letter(row.group),
+    row.groupSize,
   ]);
   saveCSV(headings, cells, name);
 }

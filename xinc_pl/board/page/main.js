@@ -57,13 +57,15 @@ class App {
     this.change({ k: this.state.k === 16 ? 64 : 16 });
   }
 
-  /** Look at a neuron; or add it to those that are chosen (or take it out again). */
-  choose(layer, neuron, more) {
-    const others = this.state.neurons.filter((each) => each.layer !== layer || each.neuron !== neuron);
-    const isLast = this.state.neurons.at(-1)?.layer === layer && this.state.neurons.at(-1)?.neuron === neuron;
-    if (!more) this.change({ neurons: [{ layer, neuron }] });
-    else if (isLast && others.length) this.change({ neurons: others });
-    else this.change({ neurons: [...others, { layer, neuron }].slice(-MOST_NEURONS) });
+  /** Look at a neuron of a pane; or add it to those that are chosen (or take it out again). */
+  choose(layer, neuron, more, pane) {
+    const { panes, from } = this.state;
+    const isElsewhere = pane !== from && panes.length === 2 && panes[0].run !== panes[1].run;
+    const others = isElsewhere ? [] : this.state.neurons.filter((each) => each.layer !== layer || each.neuron !== neuron);
+    const isLast = !isElsewhere && this.state.neurons.at(-1)?.layer === layer && this.state.neurons.at(-1)?.neuron === neuron;
+    if (!more) this.change({ neurons: [{ layer, neuron }], from: pane });
+    else if (isLast && others.length) this.change({ neurons: others, from: pane });
+    else this.change({ neurons: [...others, { layer, neuron }].slice(-MOST_NEURONS), from: pane });
   }
 
   drop(layer, neuron) {
@@ -192,7 +194,9 @@ class App {
   /** Show a second pane beside the first, an epoch earlier; or leave it again. */
   two() {
     const [first, second] = this.state.panes;
-    this.change({ panes: second ? [first] : [first, { ...first, epoch: this.epochBeside(first, -1) ?? first.epoch }] });
+    const isOthers = second && this.state.from === 1 && first.run !== second.run; // numbers that mean nothing in the first
+    const neurons = isOthers ? [] : this.state.neurons;
+    this.change({ panes: second ? [first] : [first, { ...first, epoch: this.epochBeside(first, -1) ?? first.epoch }], neurons, from: 0 });
   }
 
   epochBeside({ epoch }, by) {
@@ -270,6 +274,7 @@ class App {
   reload() {
     forget("runs");
     forget("run");
+    forget("match");
     return this.update();
   }
 }

@@ -4,7 +4,8 @@ import { errorOf } from "./colours.js";
 import { choices, html, press, Section } from "./dom.js";
 import { Detail } from "./detail.js";
 import { EpochSlider } from "./epochs.js";
-import { table } from "./list.js";
+import { ORDERS, table } from "./list.js";
+import { drawMatches, findMatches } from "./match.js";
 import { decibels, limitOf, short } from "./numbers.js";
 import { Picture } from "./picture.js";
 import { ask } from "./server.js";
@@ -26,9 +27,15 @@ export class Pane {
     this.readout = html("p", { class: "readout", "aria-live": "off" });
     this.instances = html("div", { class: "instances" });
     this.list = new Section("list", "the list");
+    this.match = new Section("match", "the match");
+    this.listActions = {
+      sortBy: (sort) => app.sortBy(sort),
+      more: () => app.more(),
+      choose: (layer, neuron, more) => app.choose(layer, neuron, more, index),
+    };
     this.detail = new Detail({
-      focus: (layer, neuron) => app.choose(layer, neuron, true),
-      drop: (layer, neuron) => app.drop(layer, neuron),
+      focus: ({ layer, neuron }) => app.choose(layer, neuron, true, app.state.from),
+      drop: ({ layer, neuron }) => app.drop(layer, neuron),
       epoch: (epoch) => app.changePane(index, { epoch }),
       hover: (pixel) => app.hover(pixel),
     });
@@ -36,7 +43,7 @@ export class Pane {
     this.element = html(
       "article",
       { class: "pane" },
-      html("div", { class: "inner" }, this.controls.element, this.left, this.list.element, this.detail.element),
+      html("div", { class: "inner" }, this.controls.element, this.left, this.list.element, html("div", { class: "chosen" }, this.match.element, this.detail.element)),
     );
   }
 
@@ -54,8 +61,35 @@ export class Pane {
     );
     this.mark();
     this.pressInstance();
-    this.showList(state, own, moment);
-    this.showDetail(state, own, moment, facts);
+    this.showChosen(state, own, moment, facts);
+  }
+
+  /** The list and the chosen neurons: where these are of the other pane's run, the ones that are matched to them. */
+  showChosen(state, own, moment, facts) {
+    const source = state.panes[state.panes.length === 2 ? state.from : this.index];
+    this.proceed = (neurons) => {
+      this.showList(state, own, moment, neurons);
+      this.showDetail(own, moment, facts, neurons);
+    };
+    if (source.run === own.run || !state.neurons.length) {
+      this.match.put("none", () => []);
+      this.proceed(state.neurons);
+      return;
+    }
+    const key = JSON.stringify([source.run, source.epoch, moment, state.neurons]);
+    if (this.match.key === key) {
+      if (this.matched) this.proceed(this.matched.neurons);
+      return;
+    }
+    this.matched = null;
+    const draw = (found) => {
+      this.matched = found;
+      this.proceed(found.neurons);
+      return drawMatches(found, source.run);
+    };
+    this.match.show(key, () => findMatches(state.neurons, source, own, state.frame), draw).then(() => {
+      if (this.match.key === null) this.proceed([]); // what went wrong stands there
+    });
   }
 
   drawControls(own, runs, facts, state) {
@@ -209,35 +243,35 @@ export class Pane {
     this.readout.textContent = parts.join(" · ");
   }
 
-  showList(state, own, moment) {
-    const { place, layer, sort, neurons } = state;
+  showList(state, own, moment, neurons) {
+    const { place, layer, sort } = state;
     if (!place) {
       this.list.put("nothing", () => this.guide());
       return;
     }
     const about = { ...moment, convention: own.convention, [place.kind]: place.numbers.join(",") };
-    const key = JSON.stringify([about, layer, sort, neurons, state.k]);
-    const base = JSON.stringify([about, layer, state.k]);
+    const base = JSON.stringify([about, layer, sort, state.k]);
+    const key = JSON.stringify([base, neurons]);
     if (this.base !== base) this.found = null;
     this.base = base;
     const draw = (found) => {
       const focused = this.list.element.contains(document.activeElement) ? document.activeElement.dataset.neuron : null;
       const tables = found.map(({ top, changes, unit }) =>
-        table({ top, changes, sort, chosen: neurons, unit, where: this.where(place, top), name: `neurons-${top.layer}-epoch-${own.epoch}`, actions: this.app }),
+        table({ top, changes, sort, chosen: neurons, unit, where: this.where(place, top), name: `neurons-${top.layer}-epoch-${own.epoch}`, actions: this.listActions }),
       );
       if (focused) queueMicrotask(() => this.list.element.querySelector(`[data-neuron="${focused}"]`)?.focus());
       return tables;
     };
-    this.list.show(key, () => this.found ?? this.find(about, layer, state.k, base), draw).then(() => this.addChanges(about, base, key, draw));
+    this.list.show(key, () => this.found ?? this.find(about, layer, sort, state.k, base), draw).then(() => this.addChanges(about, base, key, draw));
   }
 
-  async find(about, layer, k, base) {
+  async find(about, layer, sort, k, base) {
     const { run, epoch, frame, convention } = about;
     const { layers, unit } = await ask("layers", { run, epoch, frame, convention });
     const names = layers.map((each) => each.name);
     if (layer !== "*" && !names.includes(layer)) throw new Error(`run ${run} has no layer ${layer} under ${convention}; it has ${names.join(", ")}`);
     const wanted = layer === "*" ? names : [layer];
-    const tops = await Promise.all(wanted.map((name) => ask("top", { ...about, layer: name, k: layer === "*" ? k / 2 : k })));
+    const tops = await Promise.all(wanted.map((name) => ask("top", { ...about, layer: name, by: ORDERS[sort].by, k: layer === "*" ? k / 2 : k })));
     const found = tops.map((top) => ({ top, changes: null, unit }));
     if (this.base === base) this.found = found;
     return found;
@@ -270,10 +304,8 @@ export class Pane {
     );
   }
 
-  showDetail(state, own, moment, facts) {
+  showDetail(own, moment, facts, neurons) {
     const unit = own.convention === "effect" ? BRIGHTNESS : "layer units";
-    const runs = new Set(state.panes.map((pane) => pane.run));
-    this.detail.show({ moment, convention: own.convention, unit, run: facts, neurons: state.neurons, areOtherRuns: runs.size > 1 });
+    this.detail.show({ moment, convention: own.convention, unit, run: facts, neurons });
   }
 }
-

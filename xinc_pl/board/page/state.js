@@ -4,6 +4,7 @@ const KEYS = ["run", "epoch", "convention"];
 const PLACES = ["pixel", "rectangle", "instance"];
 const ADDRESS = "p.canvas.view";
 export const MOST_NEURONS = 16;
+const SORTS = ["share", "signed", "focus", "total", "change", "group"];
 
 /** The state that an address stands for; what it does not say is left to `completed`. */
 export function read(text) {
@@ -20,8 +21,9 @@ export function read(text) {
     frame: whole(values.get("frame")),
     layer: values.get("layer"),
     place: kind && numbers.every((each) => each !== null) ? { kind, numbers } : null,
+    from: values.get("from") === "2" ? 1 : 0, // the pane whose run the neurons are of
     neurons: values.getAll("neuron").map(neuronOf).filter(Boolean).slice(0, MOST_NEURONS),
-    sort: values.get("sort") ?? "share",
+    sort: SORTS.includes(values.get("sort")) ? values.get("sort") : "share",
     k: values.get("k") === "64" ? 64 : 16,
     pick: values.get("pick") === "instance" ? "instance" : "pixel",
   };
@@ -37,6 +39,7 @@ export function written(state) {
   if (state.layer) values.set("layer", state.layer);
   if (state.place) values.set(state.place.kind, state.place.numbers.join(","));
   for (const { layer, neuron } of state.neurons) values.append("neuron", `${layer}:${neuron}`);
+  if (state.from === 1 && state.panes.length === 2 && state.neurons.length) values.set("from", "2");
   if (state.sort !== "share") values.set("sort", state.sort);
   if (state.k !== 16) values.set("k", state.k);
   if (state.pick !== "pixel") values.set("pick", state.pick);
