@@ -153,7 +153,7 @@ class HiNeRVLayer(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, before, h, w) to (B, after, h, w)."""
-        branch = _normalised(self.depthwise(features).permute(0, 2, 3, 1))
+        branch: Tensor = _normalised(self.depthwise(features).permute(0, 2, 3, 1))
         branch = self.narrow(F.gelu(self.widen(branch))).permute(0, 3, 1, 2)
         return features + branch if features.shape == branch.shape else branch
 
