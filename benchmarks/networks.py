@@ -1,6 +1,6 @@
 """The networks side by side, as their overlays make them: parameters, PSNR on two signals, CPU seconds, conventions.
 
-python benchmarks/networks.py [--steps 200] [--epochs 15]
+python benchmarks/networks.py [--steps 200] [--epochs 15] [--only hinerv]
 """
 
 import argparse
@@ -22,7 +22,7 @@ from xinc_pl.training import ImageINR, INRModule, VideoINR
 from xinc_pl.trust import make
 
 IMAGES = ("ffn", "positional_mlp", "gauss", "siren", "finer", "wire", "hash_grid")
-CLIPS = ("nerv", "grid_nerv", "hnerv")
+CLIPS = ("nerv", "grid_nerv", "hnerv", "hinerv")
 IMAGE_SIZE, CLIP_SIZE = (96, 96), (64, 128)
 
 
@@ -38,7 +38,7 @@ def module_of(name: str, size: tuple[int, int], num_frames: int = 30) -> INRModu
     if name in CLIPS:
         network["init_args"] = network.get("init_args", {}) | {"size": list(size)}
         model["init_args"]["num_frames"] = num_frames
-        if name == "hnerv":
+        if name in ("hnerv", "hinerv"):
             network["init_args"]["num_frames"] = num_frames
     model["init_args"]["size"] = list(size)
     seed_everything(0, verbose=False)
@@ -112,14 +112,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=150, help="of each image network")
     parser.add_argument("--epochs", type=int, default=15, help="of each network of clips")
+    parser.add_argument("--only", nargs="+", choices=IMAGES + CLIPS, default=IMAGES + CLIPS, help="some of them")
     options = parser.parse_args()
     torch.set_num_threads(1)  # so that CPU seconds are those of the computation, not of waiting
     start = time.perf_counter()
-    names = ("astronaut", "chelsea")
-    images = [(name, Image(name, IMAGE_SIZE, steps_per_epoch=10)) for name in names]
-    table(IMAGES, images, options.steps // 10)
-    clips = [(f"`Collage`, seed {seed}", Collage(CLIP_SIZE, seed=seed)) for seed in (0, 1)]
-    table(CLIPS, clips, options.epochs)
+    if chosen := [name for name in IMAGES if name in options.only]:
+        signals = [(name, Image(name, IMAGE_SIZE, steps_per_epoch=10)) for name in ("astronaut", "chelsea")]
+        table(chosen, signals, options.steps // 10)
+    if chosen := [name for name in CLIPS if name in options.only]:
+        clips = [(f"`Collage`, seed {seed}", Collage(CLIP_SIZE, seed=seed)) for seed in (0, 1)]
+        table(chosen, clips, options.epochs)
     print(f"\n{time.perf_counter() - start:.0f} s in all, {time.process_time():.0f} CPU s")
 
 

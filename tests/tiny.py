@@ -21,6 +21,7 @@ from xinc_pl import (
     Gauss,
     GridNeRV,
     HashGrid,
+    HiNeRV,
     HNeRV,
     Image,
     ImageINR,
@@ -45,6 +46,7 @@ IMAGE_NETWORKS: dict[str, Callable[[], Any]] = {
 VIDEO_NETWORKS: dict[str, Callable[[], Any]] = {
     "NeRV": lambda: NeRV(SIZE, strides=(2, 2), width=7, levels=6),
     "HNeRV": lambda: HNeRV(SIZE, num_frames=4, strides=(2, 2), width=12, encoder_width=6),
+    "HiNeRV": lambda: HiNeRV(SIZE, num_frames=4, strides=(2, 2), width=8, depth=2),
     "GridNeRV": lambda: GridNeRV(SIZE, (2, 4), width=8, strides=(2, 2)),
 }
 """A small network of every kind, for ``tiny_photograph`` and for ``tiny_clip``."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xinc_pl.canvas import Canvas, DissectionError, LayerCanvas, LayerStatistics, dissect
     from xinc_pl.data import CityscapesVPS, Clips, Collage, Image, Video, VIPSeg
     from xinc_pl.frames import Frame, Instance
-    from xinc_pl.models import FFN, FINER, SIREN, WIRE, Gauss, GridNeRV, HashGrid, HNeRV, NeRV, PositionalMLP
+    from xinc_pl.models import FFN, FINER, SIREN, WIRE, Gauss, GridNeRV, HashGrid, HiNeRV, HNeRV, NeRV, PositionalMLP
     from xinc_pl.runs import RecordedRun, Run, RunError, load_run
     from xinc_pl.training import ImageINR, VideoINR
 
@@ -48,6 +48,7 @@ __all__ = [
     "GroupingVariance",
     "HNeRV",
     "HashGrid",
+    "HiNeRV",
     "Image",
     "ImageINR",
     "Instance",

@@ -11,6 +11,18 @@ import xinc_pl.callbacks
 from xinc_pl import ImageINR, VideoINR
 from xinc_pl.callbacks import XINCCallback
 
+LAYERS = {
+    "HNeRV": ["block_2", "head"],
+    "HiNeRV": [
+        "grid_1",
+        "block_1_grid_1",
+        "block_1_layer_1_depthwise",
+        "block_2_place",
+        "block_2_layer_1_widen",
+        "head",
+    ],
+}
+"""Some of every kind, for networks of many layers."""
 FEWER: dict[str, dict[str, Any]] = {
     "GroupingVariance": {"partitions": ["rgb"]},
     "Faithfulness": {"num_neurons": 4, "conventions": ["effect"]},
@@ -39,9 +51,8 @@ def options_of(kind: type[XINCCallback], layers: list[str] | None) -> dict[str, 
 @pytest.mark.parametrize("name", sorted((IMAGE_NETWORKS | VIDEO_NETWORKS).keys() - {"FFN", "NeRV"}))
 def test_every_callback_takes_it_apart(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    layers = ["block_2", "head"] if name == "HNeRV" else None
     callbacks = [
-        kind(at_epochs=(), on_error="raise", **options_of(kind, layers), **FEWER.get(kind.__name__, {}))
+        kind(at_epochs=(), on_error="raise", **options_of(kind, LAYERS.get(name)), **FEWER.get(kind.__name__, {}))
         for kind in KINDS
     ]
     run = trainer(tmp_path, callbacks, max_epochs=1)

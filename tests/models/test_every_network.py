@@ -15,7 +15,7 @@ from xinc_pl.frames import batch_of, pixel_coordinates
 from xinc_pl.training import INRModule
 
 NETWORKS = IMAGE_NETWORKS | VIDEO_NETWORKS
-CHAINS = NETWORKS.keys() - {"WIRE", "HNeRV"}
+CHAINS = NETWORKS.keys() - {"WIRE", "HNeRV", "HiNeRV"}
 """Those that have maps under every convention."""
 
 INPUTS = {name: pixel_coordinates(SIZE) for name in IMAGE_NETWORKS} | {

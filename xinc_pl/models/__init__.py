@@ -4,6 +4,7 @@ from xinc_pl.models.ffn import FFN
 from xinc_pl.models.gauss import Gauss
 from xinc_pl.models.grid_nerv import GridNeRV
 from xinc_pl.models.hash_grid import HashGrid
+from xinc_pl.models.hinerv import HiNeRV
 from xinc_pl.models.hnerv import HNeRV
 from xinc_pl.models.nerv import NeRV
 from xinc_pl.models.periodic import FINER, SIREN
@@ -20,6 +21,7 @@ __all__ = [
     "GridNeRV",
     "HNeRV",
     "HashGrid",
+    "HiNeRV",
     "NeRV",
     "PositionalMLP",
     "ffn_from_released",

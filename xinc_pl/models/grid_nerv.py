@@ -14,19 +14,25 @@ class LatentGrids(nn.Module):
     """Features (B, channels, h, w) at times (B,), interpolated from grids of several lengths.
 
     Lee et al. 2023 ("FFNeRV", section 3.3): a grid of length T holds T latent pictures, the first for time 0, and time
-    t lies at t T in it; between two pictures features are interpolated linearly, after the last they stay. Those of all
-    grids are concatenated.
+    t lies at t T in it; between two pictures features are interpolated linearly, before the first and after the last
+    they stay. Those of all grids are concatenated.
 
     Args:
         lengths: Pictures in each grid.
-        channels: Of all grids together; the first ones take what does not divide evenly.
+        channels: Of all grids together, where the first ones take what does not divide evenly; or of each.
         grid: Height and width.
+        middle: Where in its share of the clip a picture lies: 0 at the beginning, as in FFNeRV, 0.5 in the middle.
     """
 
-    def __init__(self, lengths: Sequence[int], channels: int, grid: tuple[int, int]) -> None:
+    def __init__(
+        self, lengths: Sequence[int], channels: int | Sequence[int], grid: tuple[int, int], middle: float = 0.0
+    ) -> None:
         super().__init__()
-        self.lengths, self.grid = tuple(lengths), grid
-        shares = [channels // len(lengths) + (index < channels % len(lengths)) for index in range(len(lengths))]
+        self.lengths, self.grid, self.middle = tuple(lengths), grid, middle
+        if isinstance(channels, int):
+            shares = [channels // len(lengths) + (index < channels % len(lengths)) for index in range(len(lengths))]
+        else:
+            shares = list(channels)
         # A row for each place at each time: the columns are the channels, which are the neurons.
         tables = [nn.Embedding(length * math.prod(grid), share) for length, share in zip(lengths, shares, strict=True)]
         for table, length, share in zip(tables, lengths, shares, strict=True):
@@ -40,7 +46,7 @@ class LatentGrids(nn.Module):
         device = next(self.tables.parameters()).device
         return torch.cat(
             [
-                self._interpolated(table, time.to(device) * length, length)
+                self._interpolated(table, time.to(device) * length - self.middle, length)
                 for table, length in zip(self.tables, self.lengths, strict=True)
             ],
             dim=1,

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xinc_pl.memory import require_memory
-from xinc_pl.models.nerv import NeRVBlock, block_widths, grid_size
+from xinc_pl.models.nerv import NeRVBlock, block_widths, grid_size, largest_width
 
 _MIN_WIDTH = 12
 _LAYER_SCALE = 1e-6
@@ -71,7 +71,11 @@ class HNeRV(nn.Module):
         kernels = [min(2 * index + 1, 5) for index in range(len(strides))]
         if width is None:
             embeddings = num_frames * embedding_channels * self.grid[0] * self.grid[1]
-            width = _largest_width(model_size - embeddings, embedding_channels, strides, kernels, out_channels)
+            width = largest_width(
+                lambda width: decoder_size(width, embedding_channels, strides, kernels, out_channels) + embeddings,
+                model_size,
+                "HNeRV: model_size is too small; the embeddings, and a decoder of width 1, need",
+            )
         widths = block_widths(width, len(strides), _MIN_WIDTH)
         self.register_buffer("clip", torch.zeros(num_frames, out_channels, *self.size))
         self.encoder = _encoder(out_channels, encoder_width, embedding_channels, list(reversed(strides)))
@@ -209,23 +213,3 @@ def decoder_size(
         for before, after, kernel, stride in zip(widths, widths[1:], kernels, strides, strict=False)
     )
     return (embedding_channels + 1) * width + blocks + (9 * widths[-1] + 1) * channels
-
-
-def _largest_width(
-    budget: float, embedding_channels: int, strides: Sequence[int], kernels: Sequence[int], channels: int
-) -> int:
-    def fits(width: int) -> bool:
-        return decoder_size(width, embedding_channels, strides, kernels, channels) <= budget
-
-    if not fits(1):
-        raise ValueError(
-            f"HNeRV: model_size is too small; the embeddings, and a decoder of width 1, need "
-            f"{decoder_size(1, embedding_channels, strides, kernels, channels) - budget:,.0f} more"
-        )
-    low, high = 1, 2
-    while fits(high):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low

@@ -1,7 +1,7 @@
 """The video network of the paper: time to frame, through convolutions and pixel shuffles."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -132,6 +132,28 @@ def first_width(
     if width < 1:
         raise ValueError(f"NeRV: model_size {model_size:g} is too small; the stem alone needs {b} parameters")
     return width
+
+
+def largest_width(size_of: Callable[[int], float], model_size: float, smallest: str) -> int:
+    """The largest width whose network stays within ``model_size``.
+
+    Args:
+        size_of: Parameters for a width; they grow with it.
+        model_size: What they must not exceed.
+        smallest: What there is at a width of one, for the message: ``HNeRV: ...; ... need``.
+
+    Raises:
+        ValueError: Not even a width of one does.
+    """
+    if size_of(1) > model_size:
+        raise ValueError(f"{smallest} {size_of(1) - model_size:,.0f} more")
+    low, high = 1, 2
+    while size_of(high) <= model_size:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if size_of(middle) <= model_size else (low, middle)
+    return low
 
 
 def block_widths(width: int, num_blocks: int, min_width: int = _MIN_WIDTH) -> list[int]:
