@@ -29,8 +29,8 @@ from xinc_pl.canvas.recording.replay import Replay
 from xinc_pl.canvas.rules.linear import checked_pixels
 from xinc_pl.canvas.rules.rule import ContributionRule, Cropped, Plain
 
-_BATCHING = 16
-"""Convolutions are quicker on batches: maps may take so many times the usual memory."""
+_BATCHING = 8
+"""Convolutions are quicker on batches, unless these are large: maps may take so many times the usual memory."""
 
 _BACKWARD = 16
 """So many maps of a quick rule cost what one backward pass does."""
@@ -97,7 +97,7 @@ class EffectRule(ContributionRule):
 
     def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
         """One group for all."""
-        yield self.group(neurons, sum(point.numel() for point in self.points))
+        yield self.group(neurons, max(self.replay.largest, *(point.numel() for point in self.points)))
 
     def group(self, neurons: Tensor, values_per_neuron: int) -> MapGroup:
         """Signed maps are sums over the outputs, magnitudes sums of absolute values."""
