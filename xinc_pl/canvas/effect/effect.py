@@ -4,9 +4,9 @@ With a layer's output Z = b + sum_i Z_i, and T the rest of the network from ther
 of T at Z in the direction Z_i: M_i(c, p) = (JVP of T at Z in the direction Z_i)(c, p), for each output c. Its magnitude
 is the sum over c of abs(M_i(c, p)). This is linear in Z_i, so that the maps of any neurons add up to one JVP.
 
-T is the recording, replayed; it needs no chain, nor a layer that is called only once. Two frequent cases are much
-quicker than a JVP for each neuron: a product in a network that treats pixels one by one, and a convolution in a chain
-of them.
+T is the recording, replayed; it needs no chain, nor a layer that is called only once. Three frequent cases are much
+quicker than a JVP for each neuron: a product in a network that treats pixels one by one, a convolution that a chain
+of them follows, and a layer before a narrow place.
 """
 
 from abc import abstractmethod

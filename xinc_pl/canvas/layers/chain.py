@@ -54,7 +54,7 @@ def read_tail(recording: Recording, layers: Sequence[Layer]) -> Chain | None:
     return Chain(tuple(found), {}) if found else None
 
 
-def _walk_back(recording: Recording, layers: Sequence[Layer], found: list[Layer]) -> Mapping[str, str]:
+def _walk_back(recording: Recording, layers: Sequence[Layer], found: list[Layer]) -> dict[str, str]:
     """Put the layers of a chain before ``found``, one by one, until it breaks or ends; why the one before it is none.
 
     Raises:
