@@ -2,11 +2,13 @@
 
 python benchmarks/training.py quality [--video FOLDER_OR_FILE]   PSNR and seconds of full runs
 python benchmarks/training.py overhead                           Lightning over a bare loop, same bits
+python benchmarks/training.py parity [--video FOLDER_OR_FILE]    PSNR by epoch beside a plain loop, as released
 python benchmarks/training.py bits                               the weights with and without ContributionCanvas
 python benchmarks/training.py options                            what channels_last, remembered features, bf16 bring
 """
 
 import argparse
+import math
 import statistics
 import tempfile
 import time
@@ -19,6 +21,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from plain_loop import plain_nerv
 
 from xinc_pl import FFN, Collage, ContributionCanvas, Image, ImageINR, NeRV, Video, VideoINR
 from xinc_pl.callbacks import DissectedFrame, LastCheckpoint, Outputs
@@ -179,6 +182,18 @@ def quality(video: str | None) -> None:
         print(f"NeRV, {name}, PSNR in dB by epoch: {curve}; {watch.seconds:.0f} s")
 
 
+def parity(video: str | None, epochs: int, seeds: int) -> None:
+    """PSNR by epoch of the paper's NeRV, trained here and by the released recipe in a plain loop."""
+    clip: FramesDataModule = Video(video, SIZE, num_frames=30) if video else Collage(SIZE)
+    targets = torch.stack([frame.target for frame in clip.frames if frame.target is not None])
+    marks = sorted({max(epochs * part // 100, 1) for part in (10, 25, 50, 100)})
+    for seed in range(seeds):
+        watch = fit(new_nerv(seed), clip, epochs, validate_every=math.gcd(*marks))
+        plain = plain_nerv(targets, epochs, marks, seed)
+        for mark in marks:
+            print(f"seed {seed}, epoch {mark}: Lightning {watch.psnr[mark]:.2f} dB, plain loop {plain[mark]:.2f} dB")
+
+
 class Failing(ContributionCanvas):
     """Dissects, and then fails."""
 
@@ -236,11 +251,11 @@ def _forget(encoding: torch.nn.Module, inputs: object) -> None:
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("quality", "overhead", "bits", "options"))
-    parser.add_argument("--video", help="a folder of frames or a video file, for `quality`")
+    parser.add_argument("what", choices=("quality", "overhead", "parity", "bits", "options"))
+    parser.add_argument("--video", help="a folder of frames or a video file, for `quality` and `parity`")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=100, help="for `options`")
+    parser.add_argument("--epochs", type=int, default=100, help="for `options` and `parity`")
     arguments = parser.parse_args()
     torch.set_num_threads(min(torch.get_num_threads(), 2))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
@@ -249,6 +264,8 @@ def main() -> None:
             quality(arguments.video)
         case "overhead":
             overhead(arguments.rounds)
+        case "parity":
+            parity(arguments.video, arguments.epochs, arguments.seeds)
         case "bits":
             bits()
         case "options":

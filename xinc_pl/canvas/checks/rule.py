@@ -15,6 +15,7 @@ from xinc_pl.canvas.checks.statistics import check_statistics
 from xinc_pl.canvas.checks.twice import read_twice
 from xinc_pl.canvas.dissect import rules_for
 from xinc_pl.canvas.effect.by_pixel import ByPixel
+from xinc_pl.canvas.effect.neck import necks_of
 from xinc_pl.canvas.effect.select import ways
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layers.kind import LayerKind
@@ -107,9 +108,9 @@ def _made(
     with told(f"{rule.__name__}: making it", DissectionError):
         if convention == "effect":
             own = [layer for layer in reading.layers if layer.kind is kind]
-            by_pixel = ByPixel(reading.recording)
+            by_pixel, necks = ByPixel(reading.recording), necks_of(reading)
             found: list[ContributionRule | None] = [
-                each for layer in own for each in ways(layer, reading, by_pixel, backend)
+                each for layer in own for each in ways(layer, reading, by_pixel, necks, backend)
             ]
         else:
             found = list(rules_for(reading, convention, backend, rules)[0].values())

@@ -152,8 +152,18 @@ class ConvolutionEffect(EffectRule):
             maps = tangents.new_zeros(len(neurons), self.slopes[0].shape[1], *self.size)
             maps[:, channel] = tangents[:, 0]
             return maps
-        for number, stage in enumerate(self.later):
+        for number, (stage, slope) in enumerate(zip(self.later, self._laid_out, strict=True)):
             weight = stage.weight if number else stage.weight[:, channel : channel + 1]
-            tangents = F.conv2d(tangents, weight, padding=weight.shape[-1] // 2)
-            tangents = F.pixel_shuffle(tangents, stage.upscale) * self.slopes[number + 1]
+            tangents = F.conv2d(self._in_layout(tangents), self._in_layout(weight), padding=weight.shape[-1] // 2)
+            tangents = self._in_layout(F.pixel_shuffle(tangents, stage.upscale)).mul_(slope)
         return tangents
+
+    @cached_property
+    def _laid_out(self) -> list[Tensor]:
+        """Derivatives of the later stages' activations, in the layout that tangents are carried in."""
+        return [self._in_layout(slope) for slope in self.slopes[1:]]
+
+    def _in_layout(self, values: Tensor) -> Tensor:
+        """Channels last, where a CPU's convolutions are quicker by half."""
+        layout = torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
+        return values.contiguous(memory_format=layout)

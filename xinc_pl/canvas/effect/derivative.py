@@ -36,6 +36,31 @@ def jvps(function: Function, at: Sequence[Tensor], directions: Sequence[Tensor])
         return torch.stack([jvp(function, at, each) for each in zip(*directions, strict=True)])
 
 
+def derivatives(function: Callable[[], Tensor], shares: Sequence[Tensor]) -> list[Tensor]:
+    """How all values that a function gives change with each entry of some vectors, a backward pass for each value.
+
+    Args:
+        function: Gives values that depend on the vectors.
+        shares: The vectors (N,), which take gradients.
+
+    Returns:
+        For each vector (N, values).
+
+    Raises:
+        DissectionError: There is no derivative.
+    """
+    try:
+        with torch.enable_grad():
+            values = function().flatten()
+            gradients = [
+                torch.autograd.grad(value, shares, retain_graph=True, allow_unused=True, materialize_grads=True)
+                for value in values
+            ]
+    except _REFUSALS as error:
+        raise DissectionError(f"it has no derivative: {error}") from error
+    return [torch.stack(each, 1) for each in zip(*gradients, strict=True)]
+
+
 def _forward(function: Function, at: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensor:
     with _differentiable():
         derivative: Tensor = torch.func.jvp(function, tuple(at), tuple(directions))[1]

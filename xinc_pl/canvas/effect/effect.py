@@ -4,9 +4,9 @@ With a layer's output Z = b + sum_i Z_i, and T the rest of the network from ther
 of T at Z in the direction Z_i: M_i(c, p) = (JVP of T at Z in the direction Z_i)(c, p), for each output c. Its magnitude
 is the sum over c of abs(M_i(c, p)). This is linear in Z_i, so that the maps of any neurons add up to one JVP.
 
-T is the recording, replayed; it needs no chain, nor a layer that is called only once. Two frequent cases are much
-quicker than a JVP for each neuron: a product in a network that treats pixels one by one, and a convolution in a chain
-of them.
+T is the recording, replayed; it needs no chain, nor a layer that is called only once. Three frequent cases are much
+quicker than a JVP for each neuron: a product in a network that treats pixels one by one, a convolution that a chain
+of them follows, and a layer before a narrow place.
 """
 
 from abc import abstractmethod
@@ -29,8 +29,8 @@ from xinc_pl.canvas.recording.replay import Replay
 from xinc_pl.canvas.rules.linear import checked_pixels
 from xinc_pl.canvas.rules.rule import ContributionRule, Cropped, Plain
 
-_BATCHING = 16
-"""Convolutions are quicker on batches: maps may take so many times the usual memory."""
+_BATCHING = 8
+"""Convolutions are quicker on batches, unless these are large: maps may take so many times the usual memory."""
 
 _BACKWARD = 16
 """So many maps of a quick rule cost what one backward pass does."""
@@ -97,7 +97,7 @@ class EffectRule(ContributionRule):
 
     def groups(self, neurons: Tensor) -> Iterator[MapGroup]:
         """One group for all."""
-        yield self.group(neurons, sum(point.numel() for point in self.points))
+        yield self.group(neurons, max(self.replay.largest, *(point.numel() for point in self.points)))
 
     def group(self, neurons: Tensor, values_per_neuron: int) -> MapGroup:
         """Signed maps are sums over the outputs, magnitudes sums of absolute values."""

@@ -9,6 +9,7 @@ from xinc_pl.canvas.effect.by_pixel import ByPixel
 from xinc_pl.canvas.effect.convolution import ConvolutionEffect
 from xinc_pl.canvas.effect.effect import AnyEffect, EffectRule
 from xinc_pl.canvas.effect.linear import LinearEffect
+from xinc_pl.canvas.effect.neck import Neck, NeckEffect, necks_of
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layers.chain import Chain
 from xinc_pl.canvas.layers.layer import Layer
@@ -27,10 +28,10 @@ def effect_rules(reading: Reading, backend: Backend) -> tuple[Mapping[str, Effec
     """
     rules: dict[str, EffectRule] = {}
     skipped = dict(reading.skipped)
-    by_pixel = ByPixel(reading.recording)
+    by_pixel, necks = ByPixel(reading.recording), necks_of(reading)
     for layer in reading.layers:
         try:
-            rules[layer.name] = _rule(layer, reading, by_pixel, backend)
+            rules[layer.name] = _rule(layer, reading, by_pixel, necks, backend)
         except DissectionError as error:
             skipped[layer.name] = str(error)
     if not rules:
@@ -38,20 +39,31 @@ def effect_rules(reading: Reading, backend: Backend) -> tuple[Mapping[str, Effec
     return rules, skipped
 
 
-def _rule(layer: Layer, reading: Reading, by_pixel: ByPixel, backend: Backend) -> EffectRule:
+def _rule(layer: Layer, reading: Reading, by_pixel: ByPixel, necks: Mapping[str, Neck], backend: Backend) -> EffectRule:
     """The quickest that is right."""
-    quick, always = ways(layer, reading, by_pixel, backend)
-    if quick is not None and maps_error(quick) <= MAX_ERROR:
+    quick, always = ways(layer, reading, by_pixel, necks, backend)
+    if quick is not None and _is_right(quick):
         return quick
     always.derivative(always.all_neurons()[:1])  # says now if there is none
     return always
 
 
-def ways(layer: Layer, reading: Reading, by_pixel: ByPixel, backend: Backend) -> tuple[EffectRule | None, EffectRule]:
+def _is_right(rule: EffectRule) -> bool:
+    try:
+        return maps_error(rule) <= MAX_ERROR
+    except DissectionError:
+        return False
+
+
+def ways(
+    layer: Layer, reading: Reading, by_pixel: ByPixel, necks: Mapping[str, Neck], backend: Backend
+) -> tuple[EffectRule | None, EffectRule]:
     """A quick way to a layer's effect, if there is one, and the way that there always is."""
-    quick = None if reading.chain is None else _in_chain(layer, reading.chain, by_pixel)
+    quick = None if reading.tail is None else _in_chain(layer, reading.tail, by_pixel)
     if quick is None and isinstance(layer.kind, ProductKind):
         quick = _by_pixel(layer, (), Placement(by_pixel.recording.size, None, layer.weight), by_pixel)
+    if quick is None and layer.name in necks:
+        quick = NeckEffect(layer, by_pixel, necks[layer.name])
     always = AnyEffect(layer, by_pixel)
     for rule in (quick, always):
         if rule is not None:

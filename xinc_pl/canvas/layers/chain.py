@@ -1,6 +1,7 @@
 """Read a recording as a chain of layers, walking back from the image."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -36,9 +37,30 @@ def read_chain(recording: Recording, layers: Sequence[Layer]) -> Chain:
     Raises:
         DissectionError: The layers do not form a chain; names the layers between which it breaks.
     """
-    walk = _Walk(recording.calls, layers)
-    skipped = {layer.name: _LOOKED_UP for layer in layers if layer.kind.is_looked_up}
     found: list[Layer] = []
+    skipped = {layer.name: _LOOKED_UP for layer in layers if layer.kind.is_looked_up}
+    before = _walk_back(recording, layers, found)
+    return Chain(tuple(found), skipped | before)
+
+
+def read_tail(recording: Recording, layers: Sequence[Layer]) -> Chain | None:
+    """The last layers, as far back from the output as they are a chain; None if not even the last one is.
+
+    It is the whole chain where there is one. All that the output takes from its layers comes by it.
+    """
+    found: list[Layer] = []
+    with suppress(DissectionError):
+        _walk_back(recording, layers, found)
+    return Chain(tuple(found), {}) if found else None
+
+
+def _walk_back(recording: Recording, layers: Sequence[Layer], found: list[Layer]) -> dict[str, str]:
+    """Put the layers of a chain before ``found``, one by one, until it breaks or ends; why the one before it is none.
+
+    Raises:
+        DissectionError: It breaks.
+    """
+    walk = _Walk(recording.calls, layers)
     received, position = recording.output, len(recording.calls)
     while True:
         after = found[0].name if found else "the output"
@@ -47,7 +69,7 @@ def read_chain(recording: Recording, layers: Sequence[Layer]) -> Chain:
         # Between layers of pixels, moves behind a break tell nothing of the earlier one.
         is_known = broken is None or (bool(found) and found[0].is_convolution)
         if found and is_known and (reason := _why_outside_image(layer, found[0])):
-            return Chain(tuple(found), skipped | {layer.name: reason})
+            return {layer.name: reason}
         if broken is not None:
             raise broken
         walk.check_steps(layer, after)
@@ -57,7 +79,7 @@ def read_chain(recording: Recording, layers: Sequence[Layer]) -> Chain:
             raise DissectionError(f"the weight of {layer.name} is complex, which no contribution rule covers. {REMEDY}")
         found.insert(0, layer)
         if id(layer.input) not in walk.downstream:
-            return Chain(tuple(found), skipped)
+            return {}
         received = layer.input
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xinc_pl.canvas.errors import DissectionError
-from xinc_pl.canvas.layers.chain import HIDDEN, Chain, read_chain
+from xinc_pl.canvas.layers.chain import HIDDEN, Chain, read_chain, read_tail
 from xinc_pl.canvas.layers.convolution import ConvolutionKind
 from xinc_pl.canvas.layers.kind import LayerKind, Operands, Origins
 from xinc_pl.canvas.layers.layer import Layer, Use
@@ -31,6 +31,7 @@ class Reading:
         layers: All layers that lead to the image, in the order of their first calls.
         chain: Those that form a chain up to the image; None if there is none.
         why_no_chain: Why there is none.
+        tail: The last of them that form a chain up to the image, whatever comes before; None if there are none.
         skipped: Layers that can be dissected under no convention, with the reason.
     """
 
@@ -38,6 +39,7 @@ class Reading:
     layers: tuple[Layer, ...]
     chain: Chain | None
     why_no_chain: DissectionError | None
+    tail: Chain | None
     skipped: Mapping[str, str]
 
 
@@ -84,7 +86,10 @@ def read(recording: Recording, kinds: Sequence[LayerKind] = KINDS) -> Reading:
         first = max(at for at, layer in enumerate(chain.layers) if layer.name in skipped) + 1
         name = chain.layers[first - 1].name
         chain, why = None, DissectionError(f"the layer {name} cannot be followed to the image: {skipped[name]}")
-    return Reading(recording, tuple(leading), chain, why, skipped)
+        tail = None
+    else:
+        tail = chain or read_tail(recording, layers)
+    return Reading(recording, tuple(leading), chain, why, tail, skipped)
 
 
 class _Origins(Origins):

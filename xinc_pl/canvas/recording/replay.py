@@ -21,18 +21,22 @@ class Replay:
     Args:
         recording: The recording.
         starts: The tensors: what calls of layers returned, say.
+        result: Which recorded tensor is wanted; the network's output by default.
     """
 
-    def __init__(self, recording: Recording, starts: Sequence[Tensor]) -> None:
+    def __init__(self, recording: Recording, starts: Sequence[Tensor], result: Tensor | None = None) -> None:
         self.starts = tuple(starts)
         self.recording = recording
+        self.result = recording.output if result is None else result
         reached = set(map(id, starts))
         self.calls: list[Call] = []
         for call in recording.calls:
             if any(id(tensor) in reached for tensor in call.tensors()):
                 reached.update(map(id, call.outputs))
                 self.calls.append(call)
-        self.reaches_output = id(recording.output) in reached
+                if result is not None and any(output is result for output in call.outputs):
+                    break
+        self.reaches_output = id(self.result) in reached
 
     @property
     def largest(self) -> int:
@@ -40,7 +44,7 @@ class Replay:
         return max((tensor.numel() for call in self.calls for tensor in call.outputs), default=1)
 
     def __call__(self, *starts: Tensor) -> Tensor:
-        """The network's output, had there been these tensors in the place of the recorded ones."""
+        """The result, had there been these tensors in the place of the recorded ones."""
         given = {id(old): (old, new) for old, new in zip(self.starts, starts, strict=True)}
         changed = {key for key, (old, new) in given.items() if old is not new}
 
@@ -52,7 +56,7 @@ class Replay:
                 for value, each in zip(outputs, call.outputs, strict=True)
             )
 
-        return replayed(self.recording.output, self.calls, {key: new for key, (_, new) in given.items()}, added)
+        return replayed(self.result, self.calls, {key: new for key, (_, new) in given.items()}, added)
 
 
 def replayed(result: Tensor, calls: Sequence[Call], values: dict[int, Tensor], change: Change | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from threading import Lock
 from typing import Protocol, Self, TypeVar
 
 import torch
@@ -16,6 +17,8 @@ _NUM_LANES = 8
 """A layer's parts are divided among so many lanes on a CPU, whatever the number of threads: sums are the same then."""
 _MAX_FRAMES = 8
 """Frames that go in lock-step. More would need more memory, and save little: one frame in so many is made twice."""
+_MOST_KEPT = 1 << 26
+"""Values of maps that are kept from pass to pass where they are slow to make: 256 MiB of float32."""
 _MAX_PIXELS = 1 << 21
 """Pixels of all frames that go in lock-step: each takes several float64 in every lane that is at work."""
 
@@ -28,15 +31,44 @@ class Part:
         places: int64 (n,), where they are among the chosen ones.
         neurons: int64 (n,), their indices.
         groups: Their group on each frame.
+        kept: Maps that were made before.
     """
 
     places: Tensor
     neurons: Tensor
     groups: Sequence[GroupWeights]
+    kept: "_Kept"
 
     def maps(self, group: GroupWeights) -> Tensor:
-        """Magnitudes of their maps on one frame: (n, R, C)."""
-        return group.group.magnitudes(self.neurons)
+        """Magnitudes of their maps on one frame: (n, R, C), to be left as they are."""
+        return self.kept.magnitudes(group, self.neurons)
+
+
+class _Kept:
+    """Maps of some parts, for the next pass: as many as there is room for.
+
+    Args:
+        most_values: How many values there is room for.
+    """
+
+    def __init__(self, most_values: int) -> None:
+        self._room = most_values
+        self._maps: dict[tuple[GroupWeights, int], Tensor] = {}
+        self._lock = Lock()
+
+    def magnitudes(self, group: GroupWeights, neurons: Tensor) -> Tensor:
+        """Those of a part of a group: (n, R, C)."""
+        if not self._room and not self._maps:
+            return group.group.magnitudes(neurons)
+        place = (group, int(neurons[0]))
+        if place not in self._maps:
+            made = group.group.magnitudes(neurons)
+            with self._lock:
+                if made.numel() > self._room:
+                    return made
+                self._room -= made.numel()
+            self._maps[place] = made
+        return self._maps[place]
 
 
 class _Tally(Protocol):
@@ -67,6 +99,7 @@ class LockStep:
         # Consecutive parts, so that a lane sees few groups.
         bounds = [len(parts) * lane // num_lanes for lane in range(num_lanes + 1)]
         self._lanes = [parts[start:stop] for start, stop in pairwise(bounds) if start < stop]
+        self._kept = _Kept(_MOST_KEPT if all(rule.is_slow for rule in rules) else 0)
         self._takes_threads = rules[0].device.type == "cpu" and all(rule.takes_threads for rule in rules)
 
     def stream(self, tallies: Sequence[_TallyType], add: Callable[[Sequence[_TallyType], Part], None]) -> None:
@@ -75,7 +108,7 @@ class LockStep:
         def run(lane: Sequence[tuple[list[GroupWeights], Tensor]]) -> list[_TallyType]:
             own = [tally.lane() for tally in tallies]
             for groups, part in lane:
-                add(own, Part(torch.searchsorted(self._chosen, part), part, groups))
+                add(own, Part(torch.searchsorted(self._chosen, part), part, groups, self._kept))
             return own
 
         def absorb(own: Sequence[_TallyType]) -> None:
