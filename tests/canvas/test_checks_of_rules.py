@@ -194,7 +194,7 @@ def doubled_first(self: Any, magnitudes: Tensor, weights: Any, total: Tensor, co
 
 FIRST_SUMS = TorchBackend.first_sums
 SUMS: dict[str, tuple[str, Any, str]] = {
-    "sum": ("first_sums", doubled_first, "statistics: sum: neuron 0"),
+    "sum": ("first_sums", doubled_first, r"statistics: sum: neuron \d"),  # the first of some group
     "total": (
         "first_sums", lambda self, m, w, total, *rest: FIRST_SUMS(self, m, w, total.flip(1), *rest),
         "statistics: total: at",
