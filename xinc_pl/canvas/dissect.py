@@ -22,12 +22,15 @@ from xinc_pl.canvas.layers.placement import placement_of
 from xinc_pl.canvas.layers.reading import KINDS, Reading, left_out, read
 from xinc_pl.canvas.maps.sample import sampled
 from xinc_pl.canvas.recording.image import Selection
-from xinc_pl.canvas.recording.recording import Recording, record
+from xinc_pl.canvas.recording.large import in_full
+from xinc_pl.canvas.recording.network import record
+from xinc_pl.canvas.recording.recording import Recording
 from xinc_pl.canvas.recording.replay import Replay
 from xinc_pl.canvas.recording.undisturbed import undisturbed
 from xinc_pl.canvas.rules import RULES
 from xinc_pl.canvas.rules.check import MAX_ERROR, maps_error, terms_error
 from xinc_pl.canvas.rules.rule import CONVENTIONS, ContributionRule, Convention
+from xinc_pl.canvas.rules.tiled import tiled
 
 Rules = Mapping[type[LayerKind], type[ContributionRule]]
 
@@ -104,9 +107,22 @@ def dissect_recording(
         raise ValueError(f"max_neurons is {max_neurons}; it must be at least 1")
     selected = select_backend(backend, recording.device, recording.dtypes)
     with undisturbed():
-        reading = read(recording, kinds)
+        own = recording.sample or recording
+        reading = read(own, kinds)
         found, skipped = rules_for(reading, convention, selected, rules)
-        errors = check(found, recording)
+        errors = check(found, own)
+        by_tiles = None if recording.sample is None else tiled(found, recording)
+        if recording.sample is not None and by_tiles is None:
+            return dissect_recording(
+                in_full(recording),
+                convention=convention,
+                max_neurons=max_neurons,
+                seed=seed,
+                backend=backend,
+                kinds=kinds,
+                rules=rules,
+            )
+        found = by_tiles or found
     layers = {name: LayerCanvas(rule, errors[name], _sample(rule, max_neurons, seed)) for name, rule in found.items()}
     removal = Removal(recording, {rule.layer.name: rule.layer for rule in found.values()})
     main_layers = [] if reading.chain is None else [layer.name for layer in reading.chain.layers]

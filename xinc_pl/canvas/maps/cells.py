@@ -1,5 +1,6 @@
 """How often the distinct values of maps occur in the image."""
 
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -24,9 +25,14 @@ class GroupWeights:
     def __init__(self, group: MapGroup, size: tuple[int, int]) -> None:
         device = group.neurons.device
         self.group = group
+        self._size = size
         self.rows = _multiplicity(group.rows, size[0], device)
         self.columns = _multiplicity(group.columns, size[1], device)
         self.shape = len(self.rows), len(self.columns)
+
+    def without_maps(self) -> "GroupWeights":
+        """The same, letting go of how maps are made, and of all that this takes."""
+        return GroupWeights(replace(self.group, signed=_none, unsigned=None), self._size)
 
     @property
     def are_one(self) -> bool:
@@ -55,6 +61,10 @@ class GroupWeights:
         rows = torch.arange(self.shape[0], device=device) if self.group.rows is None else self.group.rows
         columns = torch.arange(self.shape[1], device=device) if self.group.columns is None else self.group.columns
         return (rows[:, None] * self.shape[1] + columns).flatten()
+
+
+def _none(neurons: Tensor) -> Tensor:
+    raise RuntimeError(f"maps of {len(neurons)} neurons were let go of")
 
 
 def _multiplicity(classes: Tensor | None, length: int, device: torch.device) -> Tensor:

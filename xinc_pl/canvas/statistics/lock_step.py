@@ -1,6 +1,6 @@
 """Go through the maps of one layer on several frames at once: part by part, frame after frame within a part."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, Self, TypeVar
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from xinc_pl.canvas.maps.cells import GroupWeights
 from xinc_pl.canvas.maps.threads import for_each_in_threads
+from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.rules.rule import ContributionRule
 
 _NUM_LANES = 8
@@ -87,6 +88,28 @@ class LockStep:
         else:
             for lane in self._lanes:
                 absorb(run(lane))
+
+
+class Pieces:
+    """The image, or where that is too large one tile of it after the other, as often as they are gone through.
+
+    Args:
+        rules: The layer's rule on each frame.
+        neurons: Which neurons, int64 (N,), ascending.
+    """
+
+    def __init__(self, rules: Sequence[ContributionRule], neurons: Tensor) -> None:
+        self._rules, self._neurons = rules, neurons
+        self._tiles = rules[0].tiles()
+        self._whole = None if self._tiles else LockStep(rules, neurons)
+
+    def __iter__(self) -> Iterator[tuple[Window | None, Sequence[ContributionRule], LockStep]]:
+        """A window, None for all of the image; the rules there, and their maps."""
+        if self._whole is not None:
+            yield None, self._rules, self._whole
+        for tile in self._tiles:
+            own = [rule.within(tile) for rule in self._rules]
+            yield tile, own, LockStep(own, self._neurons)
 
 
 def frames_at_once(size: tuple[int, int]) -> int:

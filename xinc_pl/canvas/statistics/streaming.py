@@ -1,16 +1,20 @@
 """Statistics of whole layers, streamed: frames in lock-step, neurons in parts, maps made anew in every pass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from xinc_pl.canvas.maps.clusters import Clusters, clusters_of
+from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.rules.rule import ContributionRule
-from xinc_pl.canvas.statistics.lock_step import LockStep, Part
+from xinc_pl.canvas.statistics.lock_step import LockStep, Part, Pieces
 from xinc_pl.canvas.statistics.passes import FirstPass, SecondPass
 from xinc_pl.canvas.statistics.results import ClusterSums, LayerStatistics
 
 Partitions = Mapping[str, Tensor]
+_TallyType = TypeVar("_TallyType", FirstPass, SecondPass)
 
 
 def stream_layers(
@@ -35,21 +39,43 @@ def stream_layers(
         {name: clusters_of(labels, name, rule.size) for name, labels in frame.items()}
         for rule, frame in zip(own, partitions, strict=True)
     ]
-    layer = LockStep(rules, neurons)
+    pieces = Pieces(rules, neurons)
     firsts = [FirstPass(len(neurons), rule.size, rule.device, backend) for rule in own]
-    layer.stream(firsts, _add_to_first)
+    zero_inputs = [torch.ones(rule.num_neurons, dtype=torch.bool, device=rule.device) for rule in own]
+    for tile, there, layer in pieces:
+        _pass(firsts, tile, layer, _add_to_first, FirstPass.take)
+        for zero, rule in zip(zero_inputs, there[-len(own) :], strict=True):
+            zero &= rule.zero_inputs()
     for first in firsts:
         first.finish()
     seconds = [SecondPass(first, masses, each, backend) for first, each in zip(firsts, clusters, strict=True)]
-    layer.stream(seconds, _add_to_second)
+    for tile, _, layer in pieces:
+        _pass(seconds, tile, layer, _add_to_second, SecondPass.take)
     for second in seconds:
         second.finish()
     if any(second.needs_third_pass for second in seconds):
-        layer.stream(seconds, _add_to_third)
+        for tile, _, layer in pieces:
+            _pass(seconds, tile, layer, _add_to_third, SecondPass.take_counts)
     return [
-        _gather(rule, neurons, first, second, each, has_change=len(rules) - len(own) + frame > 0)
-        for frame, (rule, first, second, each) in enumerate(zip(own, firsts, seconds, clusters, strict=True))
+        _gather(rule, neurons, first, second, each, zero, has_change=len(rules) - len(own) + frame > 0)
+        for frame, (rule, first, second, each, zero) in enumerate(
+            zip(own, firsts, seconds, clusters, zero_inputs, strict=True)
+        )
     ]
+
+
+def _pass(
+    tallies: Sequence[_TallyType],
+    tile: Window | None,
+    layer: LockStep,
+    add: Callable[[Sequence[_TallyType], Part], None],
+    take: Callable[[_TallyType, Window | None, _TallyType], None],
+) -> None:
+    """Go through the maps in a tile, or in the whole image."""
+    parts = [tally.within(tile) for tally in tallies]
+    layer.stream(parts, add)
+    for tally, part in zip(tallies, parts, strict=True):
+        take(tally, tile, part)
 
 
 def _add_to_first(firsts: Sequence[FirstPass], part: Part) -> None:
@@ -77,6 +103,7 @@ def _gather(
     first: FirstPass,
     second: SecondPass,
     clusters: Mapping[str, Clusters],
+    zero_inputs: Tensor,
     has_change: bool,
 ) -> LayerStatistics:
     sums = second.cluster_sums.cpu().split([len(each.areas) for each in clusters.values()], dim=1)
@@ -94,7 +121,7 @@ def _gather(
         },
         histogram=first.histogram(),
         zero_map=(first.maximum == 0).cpu(),
-        zero_input=rule.zero_inputs().cpu()[neurons],
+        zero_input=zero_inputs.cpu()[neurons],
         partitions={
             name: ClusterSums(each.areas, part) for (name, each), part in zip(clusters.items(), sums, strict=True)
         },

@@ -6,6 +6,7 @@ from torch import Tensor
 from xinc_pl.canvas.backends.backend import Backend, Found
 from xinc_pl.canvas.maps.bins import LOW_BITS, NUM_BINS, SHIFT, float_of_bits
 from xinc_pl.canvas.maps.cells import GroupWeights
+from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.statistics.sums import PixelSums
 
 _MAX_CANDIDATES = 1 << 24
@@ -96,14 +97,30 @@ class ThresholdCount:
         self._backend = backend
         self._inside = torch.zeros(1 << SHIFT, dtype=torch.int64)
         self._found: list[tuple[GroupWeights, Candidates]] = []
+        self._tiles: list[tuple[Window, ThresholdCount]] = []
+
+    def within(self, tile: Window) -> "ThresholdCount":
+        """One for a tile of the image."""
+        return self._beside(self.above.within(tile))
+
+    def take(self, tile: Window, part: "ThresholdCount") -> None:
+        """Keep what a tile has found, but not how its maps are made."""
+        if self.needs_third_pass:
+            self._inside += part._inside
+            return
+        part._found = [(group.without_maps(), candidates) for group, candidates in part._found]
+        self._tiles.append((tile, part))
 
     def lane(self) -> "ThresholdCount":
         """One for a lane."""
-        lane = ThresholdCount(self.bracket, self.above.fresh(), self._backend)
-        lane.threshold = self.threshold
+        return self._beside(self.above.fresh())
+
+    def _beside(self, above: PixelSums) -> "ThresholdCount":
+        other = ThresholdCount(self.bracket, above, self._backend)
+        other.threshold = self.threshold
         if not self.needs_third_pass:
-            lane._inside = self._inside  # is filled at the end, from all candidates
-        return lane
+            other._inside = self._inside  # is filled at the end, from all candidates
+        return other
 
     def add(self, group: GroupWeights, magnitudes: Tensor) -> None:
         """Second pass: count the values beyond the bin, and look at those inside."""
@@ -125,12 +142,22 @@ class ThresholdCount:
 
     def finish(self) -> None:
         """Find the threshold; count the values inside the bin, unless the third pass has to."""
-        for group, candidates in self._found:
-            self._count_inside(group, candidates.found())
+        every = (self, *(part for _, part in self._tiles))
+        for each in every:
+            for group, candidates in each._found:
+                each._count_inside(group, candidates.found())
         self.threshold = self.bracket.threshold(self._inside)
+        for each in every:
+            each._count_found(self.threshold)
+        for tile, part in self._tiles:
+            self.above.put(tile, part.above)
+        self._tiles = []
+
+    def _count_found(self, threshold: float) -> None:
+        """Count those of the values inside the bin that lie above the threshold."""
         for group, candidates in self._found:
             found = candidates.found()
-            cells = found.cells[float_of_bits(found.bits) > self.threshold].long()
+            cells = found.cells[float_of_bits(found.bits) > threshold].long()
             self.above.cells(group).view(-1).index_add_(0, cells, torch.ones_like(cells, dtype=torch.int32))
         self._found = []
 
