@@ -1,6 +1,5 @@
 """How often the distinct values of maps occur in the image."""
 
-from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -25,14 +24,9 @@ class GroupWeights:
     def __init__(self, group: MapGroup, size: tuple[int, int]) -> None:
         device = group.neurons.device
         self.group = group
-        self._size = size
         self.rows = _multiplicity(group.rows, size[0], device)
         self.columns = _multiplicity(group.columns, size[1], device)
         self.shape = len(self.rows), len(self.columns)
-
-    def without_maps(self) -> "GroupWeights":
-        """The same, letting go of how maps are made, and of all that this takes."""
-        return GroupWeights(replace(self.group, signed=_none, unsigned=None), self._size)
 
     @property
     def are_one(self) -> bool:
@@ -63,8 +57,10 @@ class GroupWeights:
         return (rows[:, None] * self.shape[1] + columns).flatten()
 
 
-def _none(neurons: Tensor) -> Tensor:
-    raise RuntimeError(f"maps of {len(neurons)} neurons were let go of")
+def every_pixel(size: tuple[int, int], device: torch.device) -> GroupWeights:
+    """The weights where every pixel has a value of its own, without any maps."""
+    nobody = torch.empty(0, dtype=torch.int64, device=device)
+    return GroupWeights(MapGroup(nobody, lambda part: torch.empty(len(part), *size, device=device), 1), size)
 
 
 def _multiplicity(classes: Tensor | None, length: int, device: torch.device) -> Tensor:

@@ -98,7 +98,7 @@ class ContributionRule(ABC):
     def on(self, some: Pixels) -> "ContributionRule | None":
         """The same layer's maps of other pixels, each of which is a network of its own; None if it does not know how.
 
-        Images too large to be kept are dissected by this, some pixels at a time.
+        Images too large to be kept are dissected by this, some pixels at a time. Its groups repeat no rows or columns.
         """
         del some
         return None

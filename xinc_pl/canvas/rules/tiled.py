@@ -91,9 +91,15 @@ def tiled(rules: Mapping[str, ContributionRule], recording: Recording) -> Mappin
     found = {name: TiledRule(rule, recording) for name, rule in rules.items()}
     for each in found.values():
         first, *_, last = (*each.tiles(), each.tiles()[-1])
-        if any(_on(each.rule, recording, tile, are_proven=False) is None for tile in (first, last)):
+        if not all(_knows(each.rule, recording, tile) for tile in (first, last)):
             return None
     return found
+
+
+def _knows(rule: ContributionRule, recording: Recording, window: Window) -> bool:
+    """Whether a rule knows what to make of other pixels."""
+    there = _on(rule, recording, window, are_proven=False)
+    return there is not None and all(group.rows is group.columns is None for group in there.groups(there.all_neurons()))
 
 
 def _on(rule: ContributionRule, recording: Recording, window: Window, are_proven: bool) -> ContributionRule | None:

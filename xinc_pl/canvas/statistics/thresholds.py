@@ -5,12 +5,14 @@ from torch import Tensor
 
 from xinc_pl.canvas.backends.backend import Backend, Found
 from xinc_pl.canvas.maps.bins import LOW_BITS, NUM_BINS, SHIFT, float_of_bits
-from xinc_pl.canvas.maps.cells import GroupWeights
+from xinc_pl.canvas.maps.cells import GroupWeights, every_pixel
 from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.statistics.sums import PixelSums
 
 _MAX_CANDIDATES = 1 << 24
 """How many values near a threshold are remembered; more, and a third pass counts instead."""
+_AT_A_TIME = 1 << 20
+"""So many of them are looked at together."""
 
 
 class Bracket:
@@ -97,19 +99,23 @@ class ThresholdCount:
         self._backend = backend
         self._inside = torch.zeros(1 << SHIFT, dtype=torch.int64)
         self._found: list[tuple[GroupWeights, Candidates]] = []
-        self._tiles: list[tuple[Window, ThresholdCount]] = []
 
     def within(self, tile: Window) -> "ThresholdCount":
-        """One for a tile of the image."""
+        """One for a tile of the image, whose maps repeat no rows or columns."""
         return self._beside(self.above.within(tile))
 
     def take(self, tile: Window, part: "ThresholdCount") -> None:
-        """Keep what a tile has found, but not how its maps are made."""
+        """Add what a tile has found, as what was found in the whole image."""
         if self.needs_third_pass:
             self._inside += part._inside
             return
-        part._found = [(group.without_maps(), candidates) for group, candidates in part._found]
-        self._tiles.append((tile, part))
+        self.above.put(tile, part.above)
+        height, width = self.above.image().shape
+        if not self._found:
+            self._found = [(every_pixel((height, width), self.above.image().device), Candidates())]
+        for _, candidates in part._found:
+            found = candidates.found()
+            self._found[0][1].add(Found(found.bits, tile.places(found.cells, width)))
 
     def lane(self) -> "ThresholdCount":
         """One for a lane."""
@@ -142,22 +148,12 @@ class ThresholdCount:
 
     def finish(self) -> None:
         """Find the threshold; count the values inside the bin, unless the third pass has to."""
-        every = (self, *(part for _, part in self._tiles))
-        for each in every:
-            for group, candidates in each._found:
-                each._count_inside(group, candidates.found())
+        for group, candidates in self._found:
+            self._count_inside(group, candidates.found())
         self.threshold = self.bracket.threshold(self._inside)
-        for each in every:
-            each._count_found(self.threshold)
-        for tile, part in self._tiles:
-            self.above.put(tile, part.above)
-        self._tiles = []
-
-    def _count_found(self, threshold: float) -> None:
-        """Count those of the values inside the bin that lie above the threshold."""
         for group, candidates in self._found:
             found = candidates.found()
-            cells = found.cells[float_of_bits(found.bits) > threshold].long()
+            cells = found.cells[float_of_bits(found.bits) > self.threshold].long()
             self.above.cells(group).view(-1).index_add_(0, cells, torch.ones_like(cells, dtype=torch.int32))
         self._found = []
 
@@ -167,5 +163,7 @@ class ThresholdCount:
         self._backend.count_above(magnitudes, next_bits, self.above.cells(group))
 
     def _count_inside(self, group: GroupWeights, found: Found) -> None:
-        low, pixels = found.bits.long() & LOW_BITS, group.cells.flatten()[found.cells.long()]
-        self._inside += torch.bincount(low, pixels, minlength=1 << SHIFT).long().cpu()
+        pixels = group.cells.flatten()
+        for bits, cells in zip(found.bits.split(_AT_A_TIME), found.cells.split(_AT_A_TIME), strict=True):
+            counts = torch.bincount(bits.long() & LOW_BITS, pixels[cells.long()], minlength=1 << SHIFT)
+            self._inside += counts.long().cpu()
