@@ -6,6 +6,7 @@ from threading import RLock
 
 from torch import Tensor
 
+from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.maps.sample import sampled
 from xinc_pl.canvas.recording.pixels import SomePixels
 from xinc_pl.canvas.recording.recording import Recording
@@ -25,7 +26,7 @@ class ByPixel:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self._latest: tuple[object, Tensor] | None = None
+        self._latest: tuple[Layer, Tensor] | None = None
 
     @cached_property
     def are_apart(self) -> bool:
@@ -35,8 +36,8 @@ class ByPixel:
         # Two lots, for a maximum over all pixels stays what it was in that which has the largest.
         return all(SomePixels(self.recording, lot).are_apart for lot in (pixels[::2], pixels[1::2]))
 
-    def latest(self, of: object, make: Callable[[], Tensor]) -> Tensor:
-        """What ``make`` gives, kept until another object asks: it is as large as a layer's output, or larger."""
+    def latest(self, of: Layer, make: Callable[[], Tensor]) -> Tensor:
+        """What ``make`` gives for a layer, kept until another's is asked for: as large as its output, or larger."""
         with _ONE_AT_A_TIME:
             if self._latest is None or self._latest[0] is not of:
                 self._latest = None  # let go of it before the next is made

@@ -65,9 +65,7 @@ def record(
         return recording
 
 
-def _recorded(
-    network: nn.Module, inputs: Inputs, size: tuple[int, int] | None, output: Selection | None
-) -> Recording:
+def _recorded(network: nn.Module, inputs: Inputs, size: tuple[int, int] | None, output: Selection | None) -> Recording:
     """Call a network on copies of its inputs, which it may change, and record it."""
     own = _changed(inputs, Tensor.clone)
     tensors = tuple(tensors_in((own.args, own.kwargs)))

@@ -23,7 +23,11 @@ class Pixels(ABC):
 
     size: tuple[int, int]
     are_proven = False
-    recording: Recording
+
+    @property
+    @abstractmethod
+    def recording(self) -> Recording:
+        """All of it."""
 
     @abstractmethod
     def taken(self, tensor: Tensor) -> Tensor:
@@ -62,7 +66,7 @@ class SomePixels(Pixels):
         self._weights = set(map(id, recording.parameters))
         self._taken: dict[int, tuple[Tensor, Tensor]] = {}  # with the original, so that its number stays its own
         self.size = (1, len(pixels)) if size is None else size
-        self.recording = Recording(
+        self._recording = Recording(
             calls=tuple(call.with_tensors(self.taken, outputs=True) for call in recording.calls),
             inputs=tuple(map(self.taken, recording.inputs)),
             parameters=recording.parameters,
@@ -82,13 +86,18 @@ class SomePixels(Pixels):
         return self._taken[id(tensor)][1]
 
     @property
+    def recording(self) -> Recording:
+        """All of it."""
+        return self._recording
+
+    @property
     def are_apart(self) -> bool:
         """Whether every call gives for these pixels what it gave, so that no other pixel has a part in it."""
         if self._num_pixels not in self._whole.output.shape:
             return False
-        if not all(map(_gives_its_outputs, self.recording.calls)):
+        if not all(map(_gives_its_outputs, self._recording.calls)):
             return False
-        image = as_image(self.recording.output, (1, len(self._pixels)))[:, 0]
+        image = as_image(self._recording.output, (1, len(self._pixels)))[:, 0]
         pixels = torch.as_tensor(self._pixels, device=image.device)
         return torch.equal(image, self._whole.image.flatten(1)[:, pixels])
 
