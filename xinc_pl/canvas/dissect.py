@@ -14,6 +14,7 @@ from xinc_pl.canvas.effect.effect import EffectRule
 from xinc_pl.canvas.effect.gram import Gram
 from xinc_pl.canvas.effect.removal import Removal
 from xinc_pl.canvas.effect.select import effect_rules
+from xinc_pl.canvas.effect.tiled import TiledGram, TiledRemoval
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layer_canvas import LayerCanvas
 from xinc_pl.canvas.layers.folding import folded
@@ -124,12 +125,15 @@ def dissect_recording(
             )
         found = by_tiles or found
     layers = {name: LayerCanvas(rule, errors[name], _sample(rule, max_neurons, seed)) for name, rule in found.items()}
-    removal = Removal(recording, {rule.layer.name: rule.layer for rule in found.values()})
     main_layers = [] if reading.chain is None else [layer.name for layer in reading.chain.layers]
     if convention != "effect":
         return Canvas(layers, recording, skipped, convention, None, main_layers)
+    of_layers = {name: rule.layer for name, rule in found.items()}
+    if by_tiles is not None:
+        by_tile = TiledRemoval(recording, of_layers), TiledGram(by_tiles)
+        return Canvas(layers, recording, skipped, convention, by_tile[0], main_layers, by_tile[1])
     gram = Gram({name: rule for name, rule in found.items() if isinstance(rule, EffectRule)})
-    return Canvas(layers, recording, skipped, convention, removal, main_layers, gram)
+    return Canvas(layers, recording, skipped, convention, Removal(recording, of_layers), main_layers, gram)
 
 
 def rules_for(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from xinc_pl.canvas.maps.sample import sampled
+from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.recording.call import Call
 from xinc_pl.canvas.recording.nests import mapped, tensors_in
 from xinc_pl.canvas.recording.pixels import Pixels, SomePixels, are_close, are_of_pixels, part_of
@@ -112,12 +113,33 @@ def pixels_at_once(recording: Recording) -> int:
     return _pixels_at_once(recording if recording.sample is None else recording.sample)
 
 
-def recomputed(recording: Recording, pixels: Tensor | range, size: Size) -> "Recomputed":
-    """A large image's recording on some pixels, counted row by row, as an image of ``size``."""
+def tiles_of(size: Size, most: int) -> list[Window]:
+    """An image of a size in windows of at most so many pixels: some rows, or parts of rows."""
+    (height, width), parts = size, []
+    for length, longest in ((height, max(most // width, 1)), (width, max(most, 1))):
+        parts.append([(start, min(start + longest, length)) for start in range(0, length, longest)])
+    rows, columns = parts
+    return [Window(row, column) for row in rows for column in columns]
+
+
+def recomputed(recording: Recording, window: Window, are_proven: bool = True) -> "Recomputed":
+    """A large image's recording in a window.
+
+    Args:
+        recording: The recording.
+        window: Which pixels.
+        are_proven: Whether it is known that layers are the same on such pixels.
+    """
     assert recording.sample is not None, "it is not large"
     number = recording.size[0] * recording.size[1]
+    pixels: Tensor | range = window.pixels(recording.size[1])
+    first = int(pixels[0])
+    if int(pixels[-1]) - first == len(pixels) - 1:
+        pixels = range(first, first + len(pixels))  # which takes no copy
     own = [part_of(each, pixels, number) if number in each.shape else each for each in recording.inputs]
-    return Recomputed(recording.sample, own, size)
+    some = Recomputed(recording.sample, own, window.size)
+    some.are_proven = are_proven
+    return some
 
 
 def in_full(recording: Recording) -> Recording:

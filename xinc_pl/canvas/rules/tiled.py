@@ -8,7 +8,7 @@ from torch import Tensor
 
 from xinc_pl.canvas.maps.group import MapGroup
 from xinc_pl.canvas.maps.window import Window
-from xinc_pl.canvas.recording.large import pixels_at_once, recomputed
+from xinc_pl.canvas.recording.large import pixels_at_once, recomputed, tiles_of
 from xinc_pl.canvas.recording.recording import Recording
 from xinc_pl.canvas.rules.collect import MakeMaps, collected, signed_maps
 from xinc_pl.canvas.rules.rule import ContributionRule
@@ -41,16 +41,14 @@ class TiledRule(ContributionRule):
 
     def tiles(self) -> Sequence[Window]:
         """Some rows at a time, or parts of rows."""
-        (height, width), most = self.size, pixels_at_once(self.recording)
-        rows, columns = _parts(height, max(most // width, 1)), _parts(width, most)
-        return [Window(row, column) for row in rows for column in columns]
+        return tiles_of(self.size, pixels_at_once(self.recording))
 
     def within(self, window: Window) -> ContributionRule:
         """The rule on those pixels, computed anew; or by tiles again, where there are many."""
         own = self.window.inner(window)
         if own.num_pixels > pixels_at_once(self.recording):
             return TiledRule(self.rule, self.recording, own)
-        rule = _on(self.rule, self.recording, own, are_proven=True)
+        rule = self.rule.on(recomputed(self.recording, own))
         assert rule is not None, "it was tried"
         return rule
 
@@ -98,20 +96,5 @@ def tiled(rules: Mapping[str, ContributionRule], recording: Recording) -> Mappin
 
 def _knows(rule: ContributionRule, recording: Recording, window: Window) -> bool:
     """Whether a rule knows what to make of other pixels."""
-    there = _on(rule, recording, window, are_proven=False)
+    there = rule.on(recomputed(recording, window, are_proven=False))
     return there is not None and all(group.rows is group.columns is None for group in there.groups(there.all_neurons()))
-
-
-def _on(rule: ContributionRule, recording: Recording, window: Window, are_proven: bool) -> ContributionRule | None:
-    """A rule on the pixels of a window; None if it does not know how."""
-    pixels: Tensor | range = window.pixels(recording.size[1])
-    first = int(pixels[0])
-    if int(pixels[-1]) - first == len(pixels) - 1:
-        pixels = range(first, first + len(pixels))  # which takes no copy
-    some = recomputed(recording, pixels, window.size)
-    some.are_proven = are_proven
-    return rule.on(some)
-
-
-def _parts(length: int, most: int) -> list[tuple[int, int]]:
-    return [(start, min(start + most, length)) for start in range(0, length, most)]
