@@ -47,7 +47,7 @@ class Recording(core.Recording):
             DissectionError: There is none, or something that was not recorded hides the way to the image.
         """
         with undisturbed():
-            return tuple(layer.name for layer in read(self).layers)
+            return tuple(layer.name for layer in read(self.sample or self).layers)
 
     def save(self, path: str | os.PathLike[str], moment: Moment | None = None) -> None:
         """Write it into a file in the safetensors format, from which it is computed again without the network's class.

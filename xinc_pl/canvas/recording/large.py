@@ -27,6 +27,9 @@ FEWEST_PIXELS = 1 << 16
 """Smaller images are not tried: they would rarely take so much."""
 _NUM_SAMPLED = 2039
 """A prime, for other sizes are rarely that."""
+_FEWEST_SAMPLED = 4
+_MOST_PIXELS = 1 << 20
+"""Of a tile, however little they take."""
 
 Size = tuple[int, int]
 
@@ -47,7 +50,7 @@ def recorded_by_pixel(recorded: Callable[[Inputs, Size], Recording], inputs: Inp
     if num_pixels < FEWEST_PIXELS or not any(num_pixels in tensor.shape for tensor in given):
         return None
     drawn = sampled(num_pixels, 2 * _NUM_SAMPLED)
-    pixels, others = drawn[::2], drawn[1::4]
+    pixels, others = drawn[::2], drawn[1::4]  # not as many, for the number may matter
 
     def on(some: Tensor) -> Recording:
         def taken(tensor: Tensor) -> Tensor:
@@ -58,25 +61,45 @@ def recorded_by_pixel(recorded: Callable[[Inputs, Size], Recording], inputs: Inp
 
     try:
         sample = on(pixels)
-        if bytes_per_pixel(sample) * num_pixels <= MOST_BYTES or not _are_apart(sample):
+        if bytes_per_pixel(sample) * num_pixels <= MOST_BYTES:
             return None
+        kept = tuple(tensor.clone() for tensor in given)
+        check_large(sample, kept, size)
         apart = on(others)
         again = Recomputed(sample, apart.inputs, apart.size).taken(sample.output)
         if sample.numbers or apart.numbers or not are_close(again, apart.output):
             return None  # it looks at how many pixels there are
-        output = _output(sample, given, num_pixels)
+        recording = large_recording(sample, kept, size)
     except Exception:  # a network may refuse other pixels than its image's in any way
         return None
-    if not are_close(part_of(output, pixels, num_pixels), sample.output):
-        return None
-    kept = tuple(tensor.clone() for tensor in given)
-    return Recording((), kept, sample.parameters, (output,), output, size, sample.names, (), sample)
+    return recording if are_close(part_of(recording.output, pixels, num_pixels), sample.output) else None
 
 
-def _are_apart(sample: Recording) -> bool:
+def large_recording(sample: Recording, inputs: tuple[Tensor, ...], size: Size) -> Recording:
+    """The recording of a large image, from that of a sample of its pixels, and the inputs of all."""
+    output = _output(sample, inputs, size[0] * size[1])
+    return Recording((), inputs, sample.parameters, (output,), output, size, sample.names, (), sample)
+
+
+def check_large(sample: Recording, inputs: Sequence[Tensor], size: Size) -> None:
+    """Insist on a sample of pixels that are apart, and on inputs that are the same but for their pixels.
+
+    Raises:
+        ValueError: They are not.
+    """
+    number, num_pixels = sample.size[1], size[0] * size[1]
+    if sample.size[0] > 1 or number < _FEWEST_SAMPLED:
+        raise ValueError("it has no sample of pixels in a row")
     # Two lots, for a maximum over all pixels stays what it was in that which has the largest.
-    every = torch.arange(sample.size[1])
-    return all(SomePixels(sample, lot).are_apart for lot in (every[::2], every[1::2]))
+    every = torch.arange(number)
+    if not all(SomePixels(sample, lot).are_apart for lot in (every[::2], every[1::2])):
+        raise ValueError("its pixels are not apart")
+    for own, given in zip(sample.inputs, inputs, strict=True):
+        shape = list(own.shape)
+        if are_of_pixels(own, sample):
+            shape[shape.index(number)] = num_pixels
+        if list(given.shape) != shape or given.dtype != own.dtype:
+            raise ValueError(f"it has an input of {tuple(given.shape)} for one of {tuple(own.shape)} in its sample")
 
 
 def _output(sample: Recording, inputs: Sequence[Tensor], num_pixels: int) -> Tensor:
@@ -105,7 +128,7 @@ def bytes_per_pixel(sample: Recording) -> float:
 
 
 def _pixels_at_once(sample: Recording) -> int:
-    return max(int(TILE_BYTES / max(bytes_per_pixel(sample), 1)), 1)
+    return min(max(int(TILE_BYTES / max(bytes_per_pixel(sample), 1)), 1), _MOST_PIXELS)
 
 
 def pixels_at_once(recording: Recording) -> int:
