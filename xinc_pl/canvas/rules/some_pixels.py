@@ -21,7 +21,10 @@ def layer_of(layer: Layer, some: Pixels) -> Layer | None:
             bias=None if own.bias is None else some.taken(own.bias),
             options={name: _taken(option, some) for name, option in own.options.items()},
         )
-        return replace(use, operands=operands, output=some.taken(use.output))
+        output = some.taken(use.output)
+        if output is use.output and operands.input is not own.input:  # of a folded layer, which nobody called
+            output = layer.sum(operands)
+        return replace(use, operands=operands, output=output)
 
     try:
         part = Layer(layer.name, layer.kind, tuple(map(taken, layer.uses)))
