@@ -28,6 +28,8 @@ FEWEST_PIXELS = 1 << 16
 _NUM_SAMPLED = 2039
 """A prime, for other sizes are rarely that."""
 _FEWEST_SAMPLED = 4
+_NUM_ALONE = 8
+"""Pixels that are tried one by one."""
 _MOST_PIXELS = 1 << 20
 """Of a tile, however little they take."""
 
@@ -90,9 +92,10 @@ def check_large(sample: Recording, inputs: Sequence[Tensor], size: Size) -> None
     number, num_pixels = sample.size[1], size[0] * size[1]
     if sample.size[0] > 1 or number < _FEWEST_SAMPLED:
         raise ValueError("it has no sample of pixels in a row")
-    # Two lots, for a maximum over all pixels stays what it was in that which has the largest.
+    # Several lots, for a maximum over all pixels stays what it was in any that has the largest; a pixel alone has not.
     every = torch.arange(number)
-    if not all(SomePixels(sample, lot).are_apart for lot in (every[::2], every[1::2])):
+    alone = every[:: -(-number // _NUM_ALONE)].split(1)
+    if not all(SomePixels(sample, lot).are_apart for lot in (every[::2], every[1::2], *alone)):
         raise ValueError("its pixels are not apart")
     for own, given in zip(sample.inputs, inputs, strict=True):
         shape = list(own.shape)
