@@ -1,4 +1,4 @@
-"""Images too large to be kept: the same, computed tile by tile, as what all pixels' recording gives; in bounded memory."""
+"""Images too large to be kept: tile by tile, what the recording of all pixels gives, in bounded memory."""
 
 import subprocess
 import sys
@@ -90,8 +90,9 @@ def test_maps_have_the_same_bits(convention: Convention) -> None:
         assert torch.equal(tiled[name].maps(), layer.maps())
         made, meant = tiled[name].maps([1, 0], per_output=True), layer.maps([1, 0], per_output=True)
         torch.testing.assert_close(made, meant, rtol=1e-5, atol=1e-6)
-        streamed = {int(neuron): each for part, maps in tiled[name].stream() for neuron, each in zip(part, maps)}
-        assert torch.equal(torch.stack([streamed[neuron] for neuron in range(layer.num_neurons)]), layer.magnitudes())
+        streamed = list(tiled[name].stream())
+        neurons, maps = torch.cat([part for part, _ in streamed]), torch.cat([each for _, each in streamed])
+        assert torch.equal(maps[neurons.argsort()], layer.magnitudes())
 
 
 @pytest.mark.parametrize("third_pass", [False, True])
@@ -184,7 +185,9 @@ def test_removal_and_gram() -> None:
         torch.testing.assert_close(tiled.removal.means(name, some), means[name], **close)
         torch.testing.assert_close(tiled.removal.input_rms(name), plain.removal.input_rms(name), **close)
         for own in (None, means[name]):
-            one, other = (torch.cat([made for _, made in each.removal.each(name, some, own)]) for each in (plain, tiled))
+            one, other = (
+                torch.cat([made for _, made in each.removal.each(name, some, own)]) for each in (plain, tiled)
+            )
             torch.testing.assert_close(other, one, **close)
     for ablated in (None, means):
         one, other = (each.removal.together(neurons, ablated) for each in (plain, tiled))

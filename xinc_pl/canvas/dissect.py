@@ -51,7 +51,8 @@ def dissect(
 ) -> Canvas:
     """Dissect a network on one frame.
 
-    The network is called once and recorded. It, its mode, and the process's random state come back as they were.
+    The network is called once and recorded. It, its mode, and the process's random state come back as they were. Of a
+    network that treats pixels one by one, only a sample is recorded where the image is large, and memory stays bounded.
 
     Args:
         network: Any module; for the conventions ``paper`` and ``released`` one that is a chain of layers.
