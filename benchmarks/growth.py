@@ -2,6 +2,7 @@
 
 python benchmarks/growth.py                the default NeRV and FFN
 python benchmarks/growth.py --sizes        a NeRV with strides 5, 4, 2, 2: against pixels and neurons, up to 720x1280
+python benchmarks/growth.py --large        an FFN on larger and larger images, up to 2048x2048: everything that is asked
 
 Added memory: the process's peak, over what it held when the canvas was there and the code had been compiled.
 """
@@ -9,16 +10,20 @@ Added memory: the process's peak, over what it held when the canvas was there an
 import argparse
 import os
 import resource
+import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from canvas import partitions_of, timed
 from torch import Tensor, nn
 
 from xinc_pl import FFN, NeRV, dissect
+from xinc_pl.canvas import Convention
 from xinc_pl.canvas.backends.backend import BackendName
 from xinc_pl.frames import Size, pixel_coordinates
 
@@ -81,6 +86,41 @@ def measured(case: Case) -> Cost:
     return Cost(layer.num_neurons, seconds, peak - before, peak)
 
 
+def large(side: int, convention: Convention) -> list[str]:
+    """All that is asked of an FFN's canvas of side x side pixels: processor seconds, and the peak so far, as cells."""
+    torch.set_num_threads(1)
+    network, at = made(Case("FFN", (side, side), "layer_1", "auto"))
+    for layer in dissect(network, pixel_coordinates((32, 32)), size=(32, 32), convention=convention).values():
+        layer.statistics()  # compiles
+    before, cells = _held(), []
+
+    def told(function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - whatever is measured
+        start = time.process_time()
+        result = function(*arguments)
+        cells.append(f"{time.process_time() - start:.1f}")
+        return result
+
+    canvas = told(partial(dissect, network, at, size=(side, side), convention=convention))
+    for layer in canvas.values():
+        told(layer.statistics)
+    told(canvas["layer_2"].maps, [0, 1, 2, 3])
+    told(canvas["layer_2"].top, (side // 2, side // 3))
+    assert max(layer.completeness_error for layer in canvas.values()) < 1e-5
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    return [*cells, f"{(peak - before) * 1024:.0f}"]
+
+
+def print_large() -> None:
+    """A table of large images."""
+    columns = ("dissect", "layer 1", "layer 2", "layer 3", "4 maps", "top of a pixel", "MB added")
+    print(f"| size | convention | {' | '.join(columns)} |")
+    print("|---|---|" + "---|" * len(columns))
+    for side, convention in ((512, "paper"), (1024, "paper"), (2048, "paper"), (512, "effect"), (1024, "effect")):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            cells = pool.submit(large, side, cast(Convention, convention)).result()
+        print(f"| {side}x{side} | `{convention}` | {' | '.join(cells)} |", flush=True)
+
+
 def _held() -> float:
     """Gigabytes of this process now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -91,7 +131,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", action="store_true")
     parser.add_argument("--backends", nargs="+", default=["torch", "numba"])
+    parser.add_argument("--large", action="store_true")
     arguments = parser.parse_args()
+    if arguments.large:
+        print_large()
+        return
     runs = GROWTH if arguments.sizes else (("NeRV", (128, 256)), ("FFN", (128, 256)))
     print("| network | size | layer | neurons | backend | seconds | s per 1e9 values | GB added | GB in all |")
     print("|---|---|---|---|---|---|---|---|---|")

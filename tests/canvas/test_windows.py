@@ -15,8 +15,8 @@ from written_cases import WRITTEN
 
 from xinc_pl import FFN, NeRV
 from xinc_pl.canvas import Canvas, LayerCanvas, dissect
+from xinc_pl.canvas.recording.network import record
 from xinc_pl.canvas.recording.pixels import SomePixels
-from xinc_pl.canvas.recording.recording import record
 from xinc_pl.canvas.rules.rule import CONVENTIONS, Convention
 
 pytestmark = pytest.mark.usefixtures("no_warnings")

@@ -16,9 +16,9 @@ def encodings(canvas: Canvas) -> Mapping[str, Tensor]:
     their weights make of it.
 
     Returns:
-        By the layer's name, what it receives.
+        By the layer's name, what it receives; of a large image, at a sample of its pixels.
     """
-    found = _received_untrained(canvas.recording)
+    found = _received_untrained(canvas.recording.sample or canvas.recording)
     return {
         name: found[name]
         for name, layer in canvas.items()

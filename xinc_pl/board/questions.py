@@ -210,7 +210,9 @@ class Questions:
 
         def make() -> tuple[Canvas, int]:
             canvas = run.canvas(epoch, frame, cast(Convention, convention))
-            tensors = {id(tensor): tensor for call in canvas.recording.calls for tensor in call.tensors()}
+            recording = canvas.recording
+            tensors = {id(tensor): tensor for call in recording.calls for tensor in call.tensors()}
+            tensors |= {id(tensor): tensor for tensor in (*recording.inputs, recording.output)}
             num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
             return canvas, num_bytes * _TIMES[convention]
 

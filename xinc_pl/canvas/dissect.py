@@ -14,6 +14,7 @@ from xinc_pl.canvas.effect.effect import EffectRule
 from xinc_pl.canvas.effect.gram import Gram
 from xinc_pl.canvas.effect.removal import Removal
 from xinc_pl.canvas.effect.select import effect_rules
+from xinc_pl.canvas.effect.tiled import TiledGram, TiledRemoval
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layer_canvas import LayerCanvas
 from xinc_pl.canvas.layers.folding import folded
@@ -22,12 +23,15 @@ from xinc_pl.canvas.layers.placement import placement_of
 from xinc_pl.canvas.layers.reading import KINDS, Reading, left_out, read
 from xinc_pl.canvas.maps.sample import sampled
 from xinc_pl.canvas.recording.image import Selection
-from xinc_pl.canvas.recording.recording import Recording, record
+from xinc_pl.canvas.recording.large import in_full
+from xinc_pl.canvas.recording.network import record
+from xinc_pl.canvas.recording.recording import Recording
 from xinc_pl.canvas.recording.replay import Replay
 from xinc_pl.canvas.recording.undisturbed import undisturbed
 from xinc_pl.canvas.rules import RULES
 from xinc_pl.canvas.rules.check import MAX_ERROR, maps_error, terms_error
 from xinc_pl.canvas.rules.rule import CONVENTIONS, ContributionRule, Convention
+from xinc_pl.canvas.rules.tiled import tiled
 
 Rules = Mapping[type[LayerKind], type[ContributionRule]]
 
@@ -47,7 +51,8 @@ def dissect(
 ) -> Canvas:
     """Dissect a network on one frame.
 
-    The network is called once and recorded. It, its mode, and the process's random state come back as they were.
+    The network is called once and recorded. It, its mode, and the process's random state come back as they were. Of a
+    network that treats pixels one by one, only a sample is recorded where the image is large, and memory stays bounded.
 
     Args:
         network: Any module; for the conventions ``paper`` and ``released`` one that is a chain of layers.
@@ -104,16 +109,32 @@ def dissect_recording(
         raise ValueError(f"max_neurons is {max_neurons}; it must be at least 1")
     selected = select_backend(backend, recording.device, recording.dtypes)
     with undisturbed():
-        reading = read(recording, kinds)
+        own = recording.sample or recording
+        reading = read(own, kinds)
         found, skipped = rules_for(reading, convention, selected, rules)
-        errors = check(found, recording)
+        errors = check(found, own)
+        by_tiles = None if recording.sample is None else tiled(found, recording)
+        if recording.sample is not None and by_tiles is None:
+            return dissect_recording(
+                in_full(recording),
+                convention=convention,
+                max_neurons=max_neurons,
+                seed=seed,
+                backend=backend,
+                kinds=kinds,
+                rules=rules,
+            )
+        found = by_tiles or found
     layers = {name: LayerCanvas(rule, errors[name], _sample(rule, max_neurons, seed)) for name, rule in found.items()}
-    removal = Removal(recording, {rule.layer.name: rule.layer for rule in found.values()})
     main_layers = [] if reading.chain is None else [layer.name for layer in reading.chain.layers]
     if convention != "effect":
         return Canvas(layers, recording, skipped, convention, None, main_layers)
+    of_layers = {name: rule.layer for name, rule in found.items()}
+    if by_tiles is not None:
+        by_tile = TiledRemoval(recording, of_layers), TiledGram(by_tiles)
+        return Canvas(layers, recording, skipped, convention, by_tile[0], main_layers, by_tile[1])
     gram = Gram({name: rule for name, rule in found.items() if isinstance(rule, EffectRule)})
-    return Canvas(layers, recording, skipped, convention, removal, main_layers, gram)
+    return Canvas(layers, recording, skipped, convention, Removal(recording, of_layers), main_layers, gram)
 
 
 def rules_for(

@@ -1,6 +1,7 @@
 """The canvas of one layer: its neurons' contribution maps, made when they are asked for."""
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from itertools import islice
 from typing import Literal, get_args
 
@@ -149,6 +150,9 @@ class LayerCanvas:
 
     def _means(self, rule: ContributionRule, neurons: Tensor, weights: Tensor, make: MakeMaps) -> Tensor:
         """Weighted sums over the pixels (h, w) of some neurons' maps, in their order: float64 (n,)."""
+        if tiles := rule.tiles():
+            parts = (self._means(rule.within(tile), neurons, tile.crop(weights), make) for tile in tiles)
+            return reduce(torch.Tensor.add_, parts)
         places = torch.empty(self.num_neurons, dtype=torch.int64, device=neurons.device)
         places[neurons] = torch.arange(len(neurons), device=neurons.device)
         means = torch.empty(len(neurons), dtype=torch.float64, device=neurons.device)
@@ -157,8 +161,8 @@ class LayerCanvas:
             group, part = item
             means[places[part]] = group.spread(make(group, part)).double().flatten(1) @ weights.flatten()
 
-        parts = [(group, part) for group in rule.groups(neurons) for part in group.parts()]
-        in_threads(write, parts, self._num_threads)
+        own = [(group, part) for group in rule.groups(neurons) for part in group.parts()]
+        in_threads(write, own, self._num_threads)
         return means
 
     def weights(self, neurons: Neurons | None = None) -> Tensor:
@@ -201,7 +205,7 @@ class LayerCanvas:
             self._rule.backend.spread(of_group(group, part), group, maps, torch.arange(len(part), device=part.device))
             return part, maps
 
-        num_threads = self._num_threads
+        num_threads = 1 if self._rule.tiles() else self._num_threads
         while True:
             with undisturbed():
                 wave = list(islice(parts, _PARTS_AHEAD if num_threads > 1 else 1))

@@ -10,6 +10,7 @@ from torch import nn
 from xinc_pl.canvas.canvas import Canvas
 from xinc_pl.canvas.dissect import dissect_recording
 from xinc_pl.canvas.layers.reading import read
+from xinc_pl.canvas.recording import network as networks
 from xinc_pl.canvas.recording import recording as core
 from xinc_pl.canvas.recording.file import Moment, RecordingFile, save_recordings
 from xinc_pl.canvas.recording.image import Selection
@@ -46,7 +47,7 @@ class Recording(core.Recording):
             DissectionError: There is none, or something that was not recorded hides the way to the image.
         """
         with undisturbed():
-            return tuple(layer.name for layer in read(self).layers)
+            return tuple(layer.name for layer in read(self.sample or self).layers)
 
     def save(self, path: str | os.PathLike[str], moment: Moment | None = None) -> None:
         """Write it into a file in the safetensors format, from which it is computed again without the network's class.
@@ -110,4 +111,4 @@ def record(
         DissectionError: The output is no image, or not finite.
         ValueError: An argument does not fit.
     """
-    return Recording.of(core.record(network, inputs, size=size, output=output))
+    return Recording.of(networks.record(network, inputs, size=size, output=output))

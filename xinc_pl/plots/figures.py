@@ -28,6 +28,32 @@ Box = tuple[float, float, float, float]
 """Left, top, width and height in pixels, from the upper left corner."""
 
 
+def reduced(values: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
+    """A picture (H, W, ...) for a box of so many points: means over blocks, where it is far larger than can be seen.
+
+    A figure keeps what it shows, and maps of millions of pixels would take gigabytes. Labels stay as they are.
+    """
+    factor = min(
+        values.shape[0] // (_MOST_PER_POINT * max(height, 1)), values.shape[1] // (_MOST_PER_POINT * max(width, 1))
+    )
+    if factor < 2 or not np.issubdtype(values.dtype, np.floating) or np.ma.isMaskedArray(values):
+        return values
+    starts = [np.arange(0, side, factor) for side in values.shape[:2]]
+    rows = np.add.reduceat(values, starts[0], axis=0) / _counts(starts[0], values.shape[0], values.ndim, 0)
+    means = np.add.reduceat(rows, starts[1], axis=1) / _counts(starts[1], values.shape[1], values.ndim, 1)
+    return means.astype(values.dtype)
+
+
+_MOST_PER_POINT = 2
+"""So many pixels are kept for each point along a side."""
+
+
+def _counts(starts: npt.NDArray[np.int64], length: int, num_axes: int, axis: int) -> npt.NDArray[np.int64]:
+    shape = [1] * num_axes
+    shape[axis] = len(starts)
+    return np.diff(starts, append=length).reshape(shape)
+
+
 class Sheet:
     """A white sheet of paper on which pictures, words and colour bars are put at given pixels.
 
@@ -56,9 +82,9 @@ class Sheet:
     ) -> None:
         """Put a picture (H, W) or (H, W, 3) into a box, with its title above."""
         left, top, width, height = box
-        self._axes.imshow(
-            values, cmap=colours, norm=norm, interpolation="antialiased", extent=(left, left + width, top + height, top)
-        )
+        extent = (left, left + width, top + height, top)
+        shown = reduced(values, round(width), round(height))
+        self._axes.imshow(shown, cmap=colours, norm=norm, interpolation="antialiased", extent=extent)
         self.frame(box, _FRAME_COLOUR, 0.5)
         if title:
             self.words(title, left + width / 2, top - 4, align="center", baseline="bottom", colour=title_colour)

@@ -15,7 +15,8 @@ from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.layers.reading import Reading, read
 from xinc_pl.canvas.recording.image import Selection
 from xinc_pl.canvas.recording.nests import mapped
-from xinc_pl.canvas.recording.recording import Inputs, record
+from xinc_pl.canvas.recording.network import record
+from xinc_pl.canvas.recording.recording import Inputs
 
 _WIDER = {
     **dict.fromkeys((torch.float16, torch.bfloat16, torch.float32), torch.float64),

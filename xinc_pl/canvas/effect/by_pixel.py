@@ -1,19 +1,15 @@
-"""Networks that treat pixels one by one: layers on some of them, and what the layers of one recording share."""
+"""Networks that treat pixels one by one: what the layers of one recording share."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from threading import RLock
-from typing import Any
 
 from torch import Tensor
 
-from xinc_pl.canvas.layers.layer import Layer, Use
+from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.maps.sample import sampled
-from xinc_pl.canvas.recording.nests import mapped
 from xinc_pl.canvas.recording.pixels import SomePixels
 from xinc_pl.canvas.recording.recording import Recording
-from xinc_pl.canvas.rules.check import MAX_ERROR, terms_error
 
 _MOST_TRIED = 1 << 10
 """Pixels that are tried."""
@@ -30,7 +26,7 @@ class ByPixel:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self._latest: tuple[object, Tensor] | None = None
+        self._latest: tuple[Layer, Tensor] | None = None
 
     @cached_property
     def are_apart(self) -> bool:
@@ -40,37 +36,10 @@ class ByPixel:
         # Two lots, for a maximum over all pixels stays what it was in that which has the largest.
         return all(SomePixels(self.recording, lot).are_apart for lot in (pixels[::2], pixels[1::2]))
 
-    def latest(self, of: object, make: Callable[[], Tensor]) -> Tensor:
-        """What ``make`` gives, kept until another object asks: it is as large as a layer's output, or larger."""
+    def latest(self, of: Layer, make: Callable[[], Tensor]) -> Tensor:
+        """What ``make`` gives for a layer, kept until another's is asked for: as large as its output, or larger."""
         with _ONE_AT_A_TIME:
             if self._latest is None or self._latest[0] is not of:
                 self._latest = None  # let go of it before the next is made
                 self._latest = of, make()
             return self._latest[1]
-
-
-def layer_of(layer: Layer, some: SomePixels) -> Layer | None:
-    """A layer on some pixels; None if its kind does not know what to make of them."""
-
-    def taken(use: Use) -> Use:
-        own = use.operands
-        operands = replace(
-            own,
-            input=some.taken(own.input),
-            weight=some.taken(own.weight),
-            bias=None if own.bias is None else some.taken(own.bias),
-            options={name: _taken(option, some) for name, option in own.options.items()},
-        )
-        return replace(use, operands=operands, output=some.taken(use.output))
-
-    part = Layer(layer.name, layer.kind, tuple(map(taken, layer.uses)))
-    try:
-        return part if terms_error(part) <= MAX_ERROR else None
-    except (RuntimeError, ValueError, IndexError, TypeError):
-        return None
-
-
-def _taken(option: Any, some: SomePixels) -> Any:  # noqa: ANN401 - whatever a kind keeps
-    if hasattr(option, "with_tensors"):
-        return option.with_tensors(some.taken)
-    return mapped(option, some.taken)

@@ -17,17 +17,18 @@ import torch
 from torch import Tensor
 
 from xinc_pl.canvas.effect.ablation import over_pixels
-from xinc_pl.canvas.effect.by_pixel import ByPixel, layer_of
+from xinc_pl.canvas.effect.by_pixel import ByPixel
 from xinc_pl.canvas.effect.derivative import jvp, jvps
 from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.layers.placement import Placement
 from xinc_pl.canvas.maps.group import CHUNK_VALUES, CHUNK_VALUES_ON_ACCELERATOR, MapGroup
 from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.recording.image import as_image
-from xinc_pl.canvas.recording.pixels import SomePixels
+from xinc_pl.canvas.recording.pixels import Pixels, SomePixels
 from xinc_pl.canvas.recording.replay import Replay
 from xinc_pl.canvas.rules.linear import checked_pixels
 from xinc_pl.canvas.rules.rule import ContributionRule, Cropped, Plain
+from xinc_pl.canvas.rules.some_pixels import layer_of
 
 _BATCHING = 8
 """Convolutions are quicker on batches, unless these are large: maps may take so many times the usual memory."""
@@ -124,7 +125,7 @@ class EffectRule(ContributionRule):
             rule = self.on(SomePixels(self.by_pixel.recording, pixels))
         return self if rule is None else rule
 
-    def on(self, some: SomePixels) -> "EffectRule | None":
+    def on(self, some: Pixels) -> "EffectRule | None":
         """The rule on some pixels, which are apart; None if the layer's kind or the rule does not know how."""
         layer = layer_of(self.layer, some)
         rule = None if layer is None else self.of_part(layer, ByPixel(some.recording))

@@ -30,7 +30,7 @@ class LinearEffect(EffectRule):
     @property
     def gradients(self) -> Tensor:
         """dy_c/dz_j at every pixel: (C, P, outputs of the layer)."""
-        return self.by_pixel.latest(self, self._gradients)
+        return self.by_pixel.latest(self.layer, self._gradients)
 
     def _gradients(self) -> Tensor:
         num_pixels = len(self.inputs)

@@ -141,10 +141,13 @@ class Layer:
         """The layer with another weight and bias, and less behind it."""
         (use,) = self.uses
         operands = replace(use.operands, weight=weight, bias=bias)
-        output = self.kind.weighted(operands, weight.new_ones(()).expand(self.num_neurons))
-        if (added := self.kind.bias_term(operands, output)) is not None:
-            output = output + added
-        return replace(self, uses=(replace(use, operands=operands, output=output),), steps=steps)
+        return replace(self, uses=(replace(use, operands=operands, output=self.sum(operands)),), steps=steps)
+
+    def sum(self, operands: Operands) -> Tensor:
+        """All neurons' terms and the bias, for other operands: what its call would return."""
+        total = self.kind.weighted(operands, operands.weight.new_ones(()).expand(self.num_neurons))
+        bias = self.kind.bias_term(operands, total)
+        return total if bias is None else total + bias
 
     @property
     def num_neurons(self) -> int:

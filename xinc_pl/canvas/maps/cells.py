@@ -57,6 +57,12 @@ class GroupWeights:
         return (rows[:, None] * self.shape[1] + columns).flatten()
 
 
+def every_pixel(size: tuple[int, int], device: torch.device) -> GroupWeights:
+    """The weights where every pixel has a value of its own, without any maps."""
+    nobody = torch.empty(0, dtype=torch.int64, device=device)
+    return GroupWeights(MapGroup(nobody, lambda part: torch.empty(len(part), *size, device=device), 1), size)
+
+
 def _multiplicity(classes: Tensor | None, length: int, device: torch.device) -> Tensor:
     if classes is None:
         return torch.ones(length, dtype=torch.float64, device=device)

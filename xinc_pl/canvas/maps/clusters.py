@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from xinc_pl.canvas.maps.window import Window
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +23,24 @@ class Clusters:
     cluster: Tensor
     pixel: Tensor
     areas: Tensor
+
+    @cached_property
+    def _by_pixel(self) -> "Clusters":
+        """The same, sorted by pixel."""
+        if bool((self.pixel.diff() >= 0).all()):
+            return self
+        order = self.pixel.argsort(stable=True)
+        return Clusters(self.cluster[order], self.pixel[order], self.areas)
+
+    def within(self, window: Window, width: int) -> "Clusters":
+        """The memberships of the pixels in a window of an image so wide; areas are those of the whole image."""
+        every, (top, bottom), (left, right) = self._by_pixel, window.rows, window.columns
+        bounds = torch.tensor([top * width + left, (bottom - 1) * width + right])
+        start, stop = torch.searchsorted(every.pixel, bounds).tolist()
+        row, column = every.pixel[start:stop] // width - top, every.pixel[start:stop] % width - left
+        inside = (column >= 0) & (column < right - left)
+        pixel = row * (right - left) + column
+        return Clusters(every.cluster[start:stop][inside], pixel[inside], self.areas)
 
 
 def joined(partitions: Sequence[Clusters]) -> Clusters:

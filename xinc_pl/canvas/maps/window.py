@@ -38,6 +38,17 @@ class Window:
         """Its pixels, row by row, as numbers of the pixels of an image so wide: int64 (num_pixels,)."""
         return (torch.arange(*self.rows)[:, None] * width + torch.arange(*self.columns)).flatten()
 
+    def places(self, cells: Tensor, width: int) -> Tensor:
+        """Where in an image so wide its pixels are, by their numbers within it; in the same integers."""
+        inner = self.size[1]
+        return cells + self.rows[0] * width + self.columns[0] + cells // inner * (width - inner)
+
+    def inner(self, window: "Window") -> "Window":
+        """A window of this one, as one of the image."""
+        top, left = self.rows[0], self.columns[0]
+        (start, stop), (first, last) = window.rows, window.columns
+        return Window((top + start, top + stop), (left + first, left + last))
+
     def crop(self, values: Tensor) -> Tensor:
         """Its part of images (..., H, W)."""
         return values[..., slice(*self.rows), slice(*self.columns)]

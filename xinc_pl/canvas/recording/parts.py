@@ -10,6 +10,7 @@ from xinc_pl.canvas.recording.allowed import UNFILLED
 from xinc_pl.canvas.recording.bounded import META, check_size, num_bytes_of
 from xinc_pl.canvas.recording.call import Call
 from xinc_pl.canvas.recording.encoding import (
+    Lookup,
     NotWritableError,
     decoded,
     decoded_function,
@@ -17,7 +18,9 @@ from xinc_pl.canvas.recording.encoding import (
     encoded_function,
 )
 from xinc_pl.canvas.recording.image import as_image
+from xinc_pl.canvas.recording.large import check_large, large_recording, pixels_at_once
 from xinc_pl.canvas.recording.memories import Memories, located
+from xinc_pl.canvas.recording.pixels import are_of_pixels
 from xinc_pl.canvas.recording.record import NUMBERS_OUT, memory_of
 from xinc_pl.canvas.recording.recording import Recording, checked_size
 from xinc_pl.canvas.recording.undisturbed import undisturbed
@@ -26,10 +29,17 @@ from xinc_pl.canvas.recording.undisturbed import undisturbed
 def written_parts(recording: Recording, memories: Memories) -> dict[str, Any]:
     """A recording as JSON; its tensors are added to ``memories``.
 
+    Of a large image that is the recording of a sample of pixels, and the inputs of all.
+
     Raises:
         NotWritableError: Names the call or the tensor that has no form in a file.
     """
-    return _Writer(recording).written(memories)
+    if recording.sample is None:
+        return _Writer(recording).written(memories)
+    sample = _Writer(recording.sample).written(memories)
+    if len(sample["inputs"]) != len(recording.inputs):
+        raise NotWritableError("its encoding has no form in a file, and is too large to be kept for all pixels")
+    return {"sample": sample, "inputs": memories.add(recording.inputs), "size": list(recording.size)}
 
 
 class _Writer:
@@ -111,7 +121,23 @@ def read_parts(parts: Any, piece: Callable[[str], Tensor], device: torch.device,
         ValueError: Something is damaged, not allowed, or too large; one line says what.
     """
     with undisturbed():
-        return _Reader(piece, device, max_bytes).read(parts)
+        if not isinstance(parts, Mapping) or "sample" not in parts:
+            return _Reader(piece, device, max_bytes).read(parts)
+        return _read_large(parts, piece, device, max_bytes)
+
+
+def _read_large(parts: Any, piece: Callable[[str], Tensor], device: torch.device, max_bytes: int) -> Recording:  # noqa: ANN401 - JSON
+    """The recording of a large image, once it is known that its calls on some of its pixels at a time fit."""
+    reader = _Reader(piece, device, max_bytes)
+    sample = reader.read(_entry(parts, "sample", dict))
+    inputs = tuple(map(reader.located, _entry(parts, "inputs", list)))
+    size = checked_size(_entry(parts, "size", list))
+    check_large(sample, inputs, size)
+    reader.check_pixels(parts["sample"], sample, pixels_at_once(sample))
+    recording = large_recording(sample, inputs, size)
+    if not torch.isfinite(recording.output).all():
+        raise ValueError(_NOTHING)
+    return recording
 
 
 class _Reader:
@@ -129,10 +155,7 @@ class _Reader:
         for number, place in starts.items():
             if not number.isdecimal() or len(number) > 9:
                 raise ValueError("it has a tensor without a number")
-            tensor = located(place, self._memory, self._device)
-            if num_bytes_of(tensor) > self._left:
-                raise self._too_large(f"it has a tensor of {'x'.join(map(str, tensor.shape))}")
-            self._tensors[int(number)] = tensor
+            self._tensors[int(number)] = self.located(place)
         read = [self._call(index, call) for index, call in enumerate(calls)]
         if self._replaced:
             read = [call.with_tensors(lambda each: self._replaced.get(id(each), each), outputs=True) for call in read]
@@ -149,9 +172,44 @@ class _Reader:
             numbers=tuple(map(self._taken_number, _entry(parts, "numbers", list))),
         )
         if not recording.output.is_floating_point() or not torch.isfinite(recording.output).all():
-            raise ValueError("its output is NaN or infinite, or no image: there is nothing to dissect")
+            raise ValueError(_NOTHING)
         as_image(recording.output, recording.size)
         return recording
+
+    def located(self, place: Any) -> Tensor:  # noqa: ANN401 - JSON
+        """The tensor that lies at a place, if there may be one as large."""
+        tensor = located(place, self._memory, self._device)
+        if num_bytes_of(tensor) > self._left:
+            raise self._too_large(f"it has a tensor of {'x'.join(map(str, tensor.shape))}")
+        return tensor
+
+    def check_pixels(self, parts: Any, sample: Recording, number: int) -> None:  # noqa: ANN401 - JSON
+        """Insist that no call makes too much of so many pixels, where it was made on those of a sample."""
+
+        def shaped(at: int) -> Tensor:
+            tensor = self._tensor(at)
+            if not are_of_pixels(tensor, sample) or any(tensor is each for each in sample.parameters):
+                return tensor
+            shape = list(tensor.shape)
+            shape[shape.index(sample.size[1])] = number
+            return torch.empty(shape, dtype=tensor.dtype, device=META)
+
+        for index, call in enumerate(parts["calls"]):
+            try:
+                check_size(self._decoded(call, shaped, META), self._left)
+            except Exception as error:  # torch raises of all kinds where arguments do not fit
+                raise ValueError(f"call {index} cannot be made on {number} pixels: {error}") from error
+
+    @staticmethod
+    def _decoded(call: Any, lookup: Lookup, device: torch.device) -> Call:  # noqa: ANN401 - JSON
+        """A call of JSON, without its results."""
+        return Call(
+            decoded_function(_entry(call, "function")),
+            tuple(decoded(each, lookup, device) for each in _entry(call, "args", list)),
+            {key: decoded(each, lookup, device) for key, each in _entry(call, "kwargs", dict).items()},
+            (),
+            _entry(call, "module", str),
+        )
 
     def _memory(self, name: str) -> Tensor:
         if name not in self._pieces:
@@ -176,24 +234,12 @@ class _Reader:
 
     def _call(self, index: int, call: Any) -> Call:  # noqa: ANN401 - JSON
         """Repeat a call, once it is known that its results fit."""
-        function = decoded_function(_entry(call, "function"))
-        args, kwargs = _entry(call, "args", list), _entry(call, "kwargs", dict)
-        module, outputs = _entry(call, "module", str), _entry(call, "outputs", list)
+        own, outputs = self._decoded(call, self._tensor, self._device), _entry(call, "outputs", list)
         if not outputs or not all(type(number) is int and number >= 0 for number in outputs):
             raise ValueError(f"call {index} has no results")
 
-        def with_arguments(device: torch.device) -> Call:
-            return Call(
-                function,
-                tuple(decoded(each, self._tensor, device) for each in args),
-                {key: decoded(each, self._tensor, device) for key, each in kwargs.items()},
-                (),
-                module,
-            )
-
-        own = with_arguments(self._device)
         try:
-            check_size(with_arguments(META), self._left)
+            check_size(self._decoded(call, self._tensor, META), self._left)
             results = own.run(lambda tensor: tensor)
         except ValueError as error:
             raise ValueError(f"call {index}, {own.name!r}: {error}") from error
@@ -202,7 +248,7 @@ class _Reader:
         if len(results) != len(outputs):
             raise ValueError(f"call {index}, {own.name!r}, has {len(results)} results instead of {len(outputs)}")
         kept = self._kept(own, results, outputs, bool(call.get("views")))
-        return Call(function, own.args, own.kwargs, kept, module)
+        return Call(own.function, own.args, own.kwargs, kept, own.module)
 
     def _kept(
         self, call: Call, results: tuple[Tensor, ...], numbers: list[int], may_be_views: bool
@@ -228,6 +274,8 @@ class _Reader:
     def _too_large(self, what: str) -> ValueError:
         return ValueError(f"{what}; it may take {self._max_bytes / 1e9:.3g} GB")
 
+
+_NOTHING = "its output is NaN or infinite, or no image: there is nothing to dissect"
 
 _TAKEN = [name.strip("_") for name in NUMBERS_OUT]
 """How numbers may be taken out of tensors."""

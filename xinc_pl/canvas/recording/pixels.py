@@ -1,5 +1,7 @@
 """A recording of some of the image's pixels, of a network that treats them one by one."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,41 @@ _PRECISION = 64
 """By how many units in the last place sums may differ that are added up in another order."""
 
 
-class SomePixels:
+class Pixels(ABC):
+    """A recording of other pixels than those that were recorded.
+
+    Attributes:
+        size: Height and width of the image that they form.
+        are_proven: Whether it is known that layers are the same on such pixels, so that none has to be tried.
+    """
+
+    size: tuple[int, int]
+    are_proven = False
+
+    @property
+    @abstractmethod
+    def recording(self) -> Recording:
+        """All of it."""
+
+    @abstractmethod
+    def taken(self, tensor: Tensor) -> Tensor:
+        """What a tensor of the recording is for these pixels; as it is, if it is about none."""
+
+
+def are_of_pixels(tensor: Tensor, recording: Recording) -> bool:
+    """Whether a tensor of a recording has as many places along an axis as the image has pixels."""
+    return recording.size[0] * recording.size[1] in tensor.shape
+
+
+def part_of(tensor: Tensor, pixels: Tensor | range, num_pixels: int) -> Tensor:
+    """Some of the pixels of a tensor that has as many places along an axis as the image has pixels."""
+    axis = tensor.shape.index(num_pixels)
+    if isinstance(pixels, range):
+        return tensor.narrow(axis, pixels.start, len(pixels))
+    return tensor.index_select(axis, pixels.to(tensor.device))
+
+
+class SomePixels(Pixels):
     """What a recording would be, had the network been called on some pixels alone.
 
     Every tensor that has as many places along an axis as the image has pixels is taken for theirs, but for parameters.
@@ -24,43 +60,44 @@ class SomePixels:
     """
 
     def __init__(self, recording: Recording, pixels: Tensor | range, size: tuple[int, int] | None = None) -> None:
+        self._whole = recording
         self._pixels = pixels
         self._num_pixels = recording.size[0] * recording.size[1]
         self._weights = set(map(id, recording.parameters))
         self._taken: dict[int, tuple[Tensor, Tensor]] = {}  # with the original, so that its number stays its own
-        self.recording = Recording(
+        self.size = (1, len(pixels)) if size is None else size
+        self._recording = Recording(
             calls=tuple(call.with_tensors(self.taken, outputs=True) for call in recording.calls),
             inputs=tuple(map(self.taken, recording.inputs)),
             parameters=recording.parameters,
             returned=tuple(map(self.taken, recording.returned)),
             output=self.taken(recording.output),
-            size=(1, len(pixels)) if size is None else size,
+            size=self.size,
             names=recording.names,
             numbers=tuple((self.taken(tensor), name) for tensor, name in recording.numbers),
         )
-        self._whole = recording
 
     def taken(self, tensor: Tensor) -> Tensor:
         """Those pixels of a tensor of the recording; any that is about something else as it is."""
         if id(tensor) not in self._taken:
-            is_theirs = self._num_pixels in tensor.shape and id(tensor) not in self._weights
-            self._taken[id(tensor)] = (tensor, self._part(tensor) if is_theirs else tensor)
+            is_theirs = are_of_pixels(tensor, self._whole) and id(tensor) not in self._weights
+            own = part_of(tensor, self._pixels, self._num_pixels) if is_theirs else tensor
+            self._taken[id(tensor)] = (tensor, own)
         return self._taken[id(tensor)][1]
 
-    def _part(self, tensor: Tensor) -> Tensor:
-        axis = tensor.shape.index(self._num_pixels)
-        if isinstance(self._pixels, range):
-            return tensor.narrow(axis, self._pixels.start, len(self._pixels))
-        return tensor.index_select(axis, self._pixels.to(tensor.device))
+    @property
+    def recording(self) -> Recording:
+        """All of it."""
+        return self._recording
 
     @property
     def are_apart(self) -> bool:
         """Whether every call gives for these pixels what it gave, so that no other pixel has a part in it."""
         if self._num_pixels not in self._whole.output.shape:
             return False
-        if not all(map(_gives_its_outputs, self.recording.calls)):
+        if not all(map(_gives_its_outputs, self._recording.calls)):
             return False
-        image = as_image(self.recording.output, (1, len(self._pixels)))[:, 0]
+        image = as_image(self._recording.output, (1, len(self._pixels)))[:, 0]
         pixels = torch.as_tensor(self._pixels, device=image.device)
         return torch.equal(image, self._whole.image.flatten(1)[:, pixels])
 
@@ -70,10 +107,11 @@ def _gives_its_outputs(call: Call) -> bool:
         outputs = call.run(lambda tensor: tensor)
     except (RuntimeError, ValueError, IndexError, TypeError):  # it names the number of all pixels, say
         return False
-    return len(outputs) == len(call.outputs) and all(map(_are_close, outputs, call.outputs))
+    return len(outputs) == len(call.outputs) and all(map(are_close, outputs, call.outputs))
 
 
-def _are_close(values: Tensor, recorded: Tensor) -> bool:
+def are_close(values: Tensor, recorded: Tensor) -> bool:
+    """Whether values are those that were recorded, up to what the order of additions changes."""
     if values.shape != recorded.shape or values.dtype != recorded.dtype:
         return False
     if not (values.is_floating_point() or values.is_complex()) or not values.numel():

@@ -21,6 +21,10 @@ def signed_maps(group: MapGroup, neurons: Tensor) -> Tensor:
 def collected(rule: ContributionRule, neurons: Tensor, make: MakeMaps, num_threads: int = 1) -> Tensor:
     """What ``make`` gives for some neurons, in their order: float32 (n, H, W)."""
     maps = torch.empty(len(neurons), *rule.size, device=neurons.device)
+    if tiles := rule.tiles():
+        for tile in tiles:
+            tile.crop(maps)[...] = collected(rule.within(tile), neurons, make, num_threads)
+        return maps
     places = torch.empty(rule.num_neurons, dtype=torch.int64, device=neurons.device)
     places[neurons] = torch.arange(len(neurons), device=neurons.device)
 

@@ -15,7 +15,9 @@ from xinc_pl.canvas.layers.product import Product
 from xinc_pl.canvas.maps.group import MapGroup
 from xinc_pl.canvas.maps.sample import sampled
 from xinc_pl.canvas.maps.window import Window
+from xinc_pl.canvas.recording.pixels import Pixels
 from xinc_pl.canvas.rules.rule import ContributionRule, Convention, Plain
+from xinc_pl.canvas.rules.some_pixels import layer_of
 
 _MOST_PLAIN = 1 << 22
 """Values up to which the self-check looks at each output apart."""
@@ -66,6 +68,18 @@ class LinearRule(ContributionRule):
         if type(self) is not LinearRule or len(self.product.weights) > 1:
             return super().within(window)
         return self._of_pixels(window.pixels(self.size[1]), window.size)
+
+    def on(self, some: Pixels) -> ContributionRule | None:
+        """Of other pixels."""
+        if type(self) is not LinearRule or self.placement.pixels is not None:
+            return None
+        layer = layer_of(self.layer, some)
+        if layer is None:
+            return None
+        own = replace(self.layer, uses=layer.uses, received=None)
+        rule = LinearRule(own, self.later, Placement(some.size, None, self.placement.channels), self.convention)
+        rule.backend = self.backend
+        return rule
 
     def checked(self) -> ContributionRule:
         """A sample of pixels, where there are many."""

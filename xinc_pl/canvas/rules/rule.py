@@ -14,6 +14,7 @@ from xinc_pl.canvas.layers.layer import Layer
 from xinc_pl.canvas.layers.placement import Placement
 from xinc_pl.canvas.maps.group import MapGroup
 from xinc_pl.canvas.maps.window import Window
+from xinc_pl.canvas.recording.pixels import Pixels
 
 Convention = Literal["paper", "released", "effect"]
 CONVENTIONS: tuple[Convention, ...] = ("paper", "released", "effect")
@@ -93,6 +94,18 @@ class ContributionRule(ABC):
     def within(self, window: Window) -> "ContributionRule":
         """The same layer's maps in a window of the image alone. By default they are cut out of whole ones."""
         return Cropped(self, window)
+
+    def on(self, some: Pixels) -> "ContributionRule | None":
+        """The same layer's maps of other pixels, each of which is a network of its own; None if it does not know how.
+
+        Images too large to be kept are dissected by this, some pixels at a time. Its groups repeat no rows or columns.
+        """
+        del some
+        return None
+
+    def tiles(self) -> Sequence[Window]:
+        """Windows to go through one after the other where the whole image would take too much memory; else none."""
+        return ()
 
     def checked(self) -> "ContributionRule":
         """The rule that the self-check looks at: of some of the image's pixels, where that is quicker; or itself."""

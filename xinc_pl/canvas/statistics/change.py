@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from xinc_pl.canvas.backends.backend import Backend
+from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.rules.rule import ContributionRule
-from xinc_pl.canvas.statistics.lock_step import LockStep, Part
+from xinc_pl.canvas.statistics.lock_step import Part, Pieces
 from xinc_pl.canvas.statistics.sums import PixelSums
 
 
@@ -27,6 +28,15 @@ class Change:
         """One for a lane."""
         return Change(self.sums.fresh(), self.backend)
 
+    def within(self, tile: Window | None) -> "Change":
+        """One for a tile; itself for the whole image."""
+        return self if tile is None else Change(self.sums.within(tile), self.backend)
+
+    def take(self, tile: Window | None, part: "Change") -> None:
+        """Add what a tile has added up."""
+        if tile is not None:
+            self.sums.put(tile, part.sums)
+
     def absorb(self, lane: "Change") -> None:
         """Add what a lane has added up."""
         self.sums += lane.sums
@@ -43,7 +53,11 @@ def change_of_layers(rules: Sequence[ContributionRule], neurons: Tensor) -> list
         float64 (H, W) on the CPU for every frame but the first.
     """
     changes = [Change(PixelSums(rule.size, torch.float64, rule.device), rule.backend) for rule in rules[1:]]
-    LockStep(rules, neurons).stream(changes, _add)
+    for tile, _, layer in Pieces(rules, neurons, num_passes=1):
+        parts = [change.within(tile) for change in changes]
+        layer.stream(parts, _add)
+        for change, part in zip(changes, parts, strict=True):
+            change.take(tile, part)
     return [change.sums.image().cpu() for change in changes]
 
 

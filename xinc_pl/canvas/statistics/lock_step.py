@@ -1,6 +1,6 @@
 """Go through the maps of one layer on several frames at once: part by part, frame after frame within a part."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from threading import Lock
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xinc_pl.canvas.maps.cells import GroupWeights
 from xinc_pl.canvas.maps.threads import for_each_in_threads
+from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.rules.rule import ContributionRule
 
 _NUM_LANES = 8
@@ -88,9 +89,10 @@ class LockStep:
     Args:
         rules: The layer's rule on each frame.
         neurons: Which neurons, int64 (N,), ascending.
+        num_passes: How often they will be gone through: maps that are slow to make are kept for the next time.
     """
 
-    def __init__(self, rules: Sequence[ContributionRule], neurons: Tensor) -> None:
+    def __init__(self, rules: Sequence[ContributionRule], neurons: Tensor, num_passes: int = 1) -> None:
         self._chosen = neurons.to(rules[0].device)
         groups_of_frames = zip(*(rule.groups(self._chosen) for rule in rules), strict=True)
         groups = [[GroupWeights(group, rules[0].size) for group in groups] for groups in groups_of_frames]
@@ -99,7 +101,7 @@ class LockStep:
         # Consecutive parts, so that a lane sees few groups.
         bounds = [len(parts) * lane // num_lanes for lane in range(num_lanes + 1)]
         self._lanes = [parts[start:stop] for start, stop in pairwise(bounds) if start < stop]
-        self._kept = _Kept(_MOST_KEPT if all(rule.is_slow for rule in rules) else 0)
+        self._kept = _Kept(_MOST_KEPT if num_passes > 1 and all(rule.is_slow for rule in rules) else 0)
         self._takes_threads = rules[0].device.type == "cpu" and all(rule.takes_threads for rule in rules)
 
     def stream(self, tallies: Sequence[_TallyType], add: Callable[[Sequence[_TallyType], Part], None]) -> None:
@@ -120,6 +122,29 @@ class LockStep:
         else:
             for lane in self._lanes:
                 absorb(run(lane))
+
+
+class Pieces:
+    """The image, or where that is too large one tile of it after the other, as often as they are gone through.
+
+    Args:
+        rules: The layer's rule on each frame.
+        neurons: Which neurons, int64 (N,), ascending.
+        num_passes: How often they will be gone through.
+    """
+
+    def __init__(self, rules: Sequence[ContributionRule], neurons: Tensor, num_passes: int) -> None:
+        self._rules, self._neurons = rules, neurons
+        self._tiles = rules[0].tiles()
+        self._whole = None if self._tiles else LockStep(rules, neurons, num_passes)
+
+    def __iter__(self) -> Iterator[tuple[Window | None, Sequence[ContributionRule], LockStep]]:
+        """A window, None for all of the image; the rules there, and their maps."""
+        if self._whole is not None:
+            yield None, self._rules, self._whole
+        for tile in self._tiles:
+            own = [rule.within(tile) for rule in self._rules]
+            yield tile, own, LockStep(own, self._neurons)
 
 
 def frames_at_once(size: tuple[int, int]) -> int:

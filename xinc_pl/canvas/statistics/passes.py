@@ -19,6 +19,7 @@ from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.maps.bins import NUM_BINS, edges_of, sums_of
 from xinc_pl.canvas.maps.cells import GroupWeights
 from xinc_pl.canvas.maps.clusters import Clusters
+from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.statistics.results import Histogram
 from xinc_pl.canvas.statistics.sums import PixelSums
 from xinc_pl.canvas.statistics.thresholds import Bracket, ThresholdCount
@@ -45,9 +46,8 @@ class FirstPass:
     ) -> None:
         self._backend = backend
         self._total = PixelSums(size, torch.float64, device)
-        self.sum, self.minimum, self.maximum = (
-            torch.zeros(num_neurons, dtype=torch.float64, device=device) for _ in range(3)
-        )
+        self.sum, self.maximum = (torch.zeros(num_neurons, dtype=torch.float64, device=device) for _ in range(2))
+        self.minimum = torch.full_like(self.sum, torch.inf)
         num_bins = NUM_BINS if has_histogram else 0
         self.counts, self._lows = (torch.zeros(num_bins, dtype=torch.int64, device=device) for _ in range(2))
 
@@ -57,6 +57,22 @@ class FirstPass:
         lane._total = self._total.fresh()
         lane.counts, lane._lows = torch.zeros_like(self.counts), torch.zeros_like(self._lows)
         return lane
+
+    def within(self, tile: Window | None) -> "FirstPass":
+        """One for a tile of the image; itself for all of it."""
+        if tile is None:
+            return self
+        return FirstPass(len(self.sum), tile.size, self.sum.device, self._backend, len(self.counts) > 0)
+
+    def take(self, tile: Window | None, part: "FirstPass") -> None:
+        """Add what a tile has added up."""
+        if tile is None:
+            return
+        self._total.put(tile, part._total)
+        self.sum += part.sum
+        self.minimum, self.maximum = self.minimum.minimum(part.minimum), self.maximum.maximum(part.maximum)
+        self.counts += part.counts
+        self._lows += part._lows
 
     def add(self, group: GroupWeights, neurons: Tensor, magnitudes: Tensor) -> None:
         """Take in the maps (n, R, C) of some neurons."""
@@ -145,6 +161,35 @@ class SecondPass:
         lane.change = self.change.fresh()
         lane.thresholds = {mass: each.lane() for mass, each in self.thresholds.items()}
         return lane
+
+    def within(self, tile: Window | None) -> "SecondPass":
+        """One for a tile of the image; itself for all of it."""
+        if tile is None:
+            return self
+        part = copy.copy(self)
+        part.share = tile.crop(self.share)
+        part.pixels_per_neuron = torch.zeros_like(self.pixels_per_neuron)
+        part.cluster_sums = torch.zeros_like(self.cluster_sums)
+        part.change = self.change.within(tile)
+        part.thresholds = {mass: each.within(tile) for mass, each in self.thresholds.items()}
+        part._clusters = tuple(each.within(tile, self.share.shape[1]) for each in self._clusters)
+        return part
+
+    def take(self, tile: Window | None, part: "SecondPass") -> None:
+        """Add what a tile has added up."""
+        if tile is None:
+            return
+        self.pixels_per_neuron += part.pixels_per_neuron
+        self.cluster_sums += part.cluster_sums
+        self.change.put(tile, part.change)
+        for mass, each in self.thresholds.items():
+            each.take(tile, part.thresholds[mass])
+
+    def take_counts(self, tile: Window | None, part: "SecondPass") -> None:
+        """Add what the third pass has counted in a tile."""
+        for mass, each in self.thresholds.items():
+            if tile is not None and each.needs_third_pass:
+                each.above.put(tile, part.thresholds[mass].above)
 
     def add(self, group: GroupWeights, neurons: Tensor, magnitudes: Tensor, before: Tensor | None) -> None:
         """Take in the maps (n, R, C) of some neurons, and those of the frame before."""

@@ -1,17 +1,20 @@
 """Statistics of whole layers, streamed: frames in lock-step, neurons in parts, maps made anew in every pass."""
 
-from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypedDict, TypeVar
 
+import torch
 from torch import Tensor
 
 from xinc_pl.canvas.maps.clusters import Clusters, clusters_of
+from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.rules.rule import ContributionRule
-from xinc_pl.canvas.statistics.lock_step import LockStep, Part
+from xinc_pl.canvas.statistics.lock_step import LockStep, Part, Pieces
 from xinc_pl.canvas.statistics.passes import FirstPass, SecondPass
 from xinc_pl.canvas.statistics.results import ClusterSums, LayerStatistics, LayerTotals
 
 Partitions = Mapping[str, Tensor]
+_TallyType = TypeVar("_TallyType", FirstPass, SecondPass)
 
 
 def stream_layers(
@@ -36,20 +39,24 @@ def stream_layers(
         {name: clusters_of(labels, name, rule.size) for name, labels in frame.items()}
         for rule, frame in zip(own, partitions, strict=True)
     ]
-    layer = LockStep(rules, neurons)
+    pieces = Pieces(rules, neurons, num_passes=2)
     firsts = [FirstPass(len(neurons), rule.size, rule.device, backend) for rule in own]
-    layer.stream(firsts, _add_to_first)
+    zero_inputs = _first_pass(pieces, firsts, own)
     for first in firsts:
         first.finish()
     seconds = [SecondPass(first, masses, each, backend) for first, each in zip(firsts, clusters, strict=True)]
-    layer.stream(seconds, _add_to_second)
+    for tile, _, layer in pieces:
+        _pass(seconds, tile, layer, _add_to_second, SecondPass.take)
     for second in seconds:
         second.finish()
     if any(second.needs_third_pass for second in seconds):
-        layer.stream(seconds, _add_to_third)
+        for tile, _, layer in pieces:
+            _pass(seconds, tile, layer, _add_to_third, SecondPass.take_counts)
     return [
-        _gather(rule, neurons, first, second, each, has_change=len(rules) - len(own) + frame > 0)
-        for frame, (rule, first, second, each) in enumerate(zip(own, firsts, seconds, clusters, strict=True))
+        _gather(rule, neurons, first, second, each, zero, has_change=len(rules) - len(own) + frame > 0)
+        for frame, (rule, first, second, each, zero) in enumerate(
+            zip(own, firsts, seconds, clusters, zero_inputs, strict=True)
+        )
     ]
 
 
@@ -61,9 +68,33 @@ def layer_totals(rule: ContributionRule, neurons: Tensor) -> LayerTotals:
         neurons: Which neurons it is about, int64 (N,), ascending.
     """
     first = FirstPass(len(neurons), rule.size, rule.device, rule.backend, has_histogram=False)
-    LockStep([rule], neurons).stream([first], _add_to_first)
+    (zero_inputs,) = _first_pass(Pieces([rule], neurons, num_passes=1), [first], [rule])
     first.check()
-    return LayerTotals(**_sums(rule, neurons, first))
+    return LayerTotals(**_sums(rule, neurons, first, zero_inputs))
+
+
+def _first_pass(pieces: Pieces, firsts: Sequence[FirstPass], rules: Sequence[ContributionRule]) -> list[Tensor]:
+    """Go through all maps once; which neurons' inputs are zero everywhere, on each frame."""
+    zero_inputs = [torch.ones(rule.num_neurons, dtype=torch.bool, device=rule.device) for rule in rules]
+    for tile, there, layer in pieces:
+        _pass(firsts, tile, layer, _add_to_first, FirstPass.take)
+        for zero, rule in zip(zero_inputs, there[-len(rules) :], strict=True):
+            zero &= rule.zero_inputs()
+    return zero_inputs
+
+
+def _pass(
+    tallies: Sequence[_TallyType],
+    tile: Window | None,
+    layer: LockStep,
+    add: Callable[[Sequence[_TallyType], Part], None],
+    take: Callable[[_TallyType, Window | None, _TallyType], None],
+) -> None:
+    """Go through the maps in a tile, or in the whole image."""
+    parts = [tally.within(tile) for tally in tallies]
+    layer.stream(parts, add)
+    for tally, part in zip(tallies, parts, strict=True):
+        take(tally, tile, part)
 
 
 def _add_to_first(firsts: Sequence[FirstPass], part: Part) -> None:
@@ -91,11 +122,12 @@ def _gather(
     first: FirstPass,
     second: SecondPass,
     clusters: Mapping[str, Clusters],
+    zero_inputs: Tensor,
     has_change: bool,
 ) -> LayerStatistics:
     sums = second.cluster_sums.cpu().split([len(each.areas) for each in clusters.values()], dim=1)
     return LayerStatistics(
-        **_sums(rule, neurons, first),
+        **_sums(rule, neurons, first, zero_inputs),
         pixels_per_neuron=second.pixels_per_neuron.cpu(),
         thresholds={mass: each.threshold for mass, each in second.thresholds.items()},
         neurons_per_pixel={
@@ -120,7 +152,7 @@ class _Sums(TypedDict):
     zero_input: Tensor
 
 
-def _sums(rule: ContributionRule, neurons: Tensor, first: FirstPass) -> _Sums:
+def _sums(rule: ContributionRule, neurons: Tensor, first: FirstPass, zero_inputs: Tensor) -> _Sums:
     return {
         "neurons": neurons,
         "size": rule.size,
@@ -129,5 +161,5 @@ def _sums(rule: ContributionRule, neurons: Tensor, first: FirstPass) -> _Sums:
         "minimum": first.minimum.cpu(),
         "maximum": first.maximum.cpu(),
         "zero_map": (first.maximum == 0).cpu(),
-        "zero_input": rule.zero_inputs().cpu()[neurons],
+        "zero_input": zero_inputs.cpu()[neurons],
     }

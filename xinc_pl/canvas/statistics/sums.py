@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from xinc_pl.canvas.maps.cells import GroupWeights
+from xinc_pl.canvas.maps.window import Window
 
 
 class PixelSums:
@@ -39,6 +40,14 @@ class PixelSums:
     def fresh(self) -> "PixelSums":
         """The same kind, empty."""
         return PixelSums((self._image.shape[0], self._image.shape[1]), self._image.dtype, self._image.device)
+
+    def within(self, window: Window) -> "PixelSums":
+        """The same kind for a window of the image, empty."""
+        return PixelSums(window.size, self._image.dtype, self._image.device)
+
+    def put(self, window: Window, part: "PixelSums") -> None:
+        """Add the sums in a window of the image."""
+        window.crop(self.image()).add_(part.image())
 
     def __iadd__(self, other: "PixelSums") -> "PixelSums":
         self.image().add_(other.image())

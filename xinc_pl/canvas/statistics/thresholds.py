@@ -5,11 +5,14 @@ from torch import Tensor
 
 from xinc_pl.canvas.backends.backend import Backend, Found
 from xinc_pl.canvas.maps.bins import LOW_BITS, NUM_BINS, SHIFT, float_of_bits
-from xinc_pl.canvas.maps.cells import GroupWeights
+from xinc_pl.canvas.maps.cells import GroupWeights, every_pixel
+from xinc_pl.canvas.maps.window import Window
 from xinc_pl.canvas.statistics.sums import PixelSums
 
 _MAX_CANDIDATES = 1 << 24
 """How many values near a threshold are remembered; more, and a third pass counts instead."""
+_AT_A_TIME = 1 << 20
+"""So many of them are looked at together."""
 
 
 class Bracket:
@@ -97,13 +100,33 @@ class ThresholdCount:
         self._inside = torch.zeros(1 << SHIFT, dtype=torch.int64)
         self._found: list[tuple[GroupWeights, Candidates]] = []
 
+    def within(self, tile: Window) -> "ThresholdCount":
+        """One for a tile of the image, whose maps repeat no rows or columns."""
+        return self._beside(self.above.within(tile))
+
+    def take(self, tile: Window, part: "ThresholdCount") -> None:
+        """Add what a tile has found, as what was found in the whole image."""
+        if self.needs_third_pass:
+            self._inside += part._inside
+            return
+        self.above.put(tile, part.above)
+        height, width = self.above.image().shape
+        if not self._found:
+            self._found = [(every_pixel((height, width), self.above.image().device), Candidates())]
+        for _, candidates in part._found:
+            found = candidates.found()
+            self._found[0][1].add(Found(found.bits, tile.places(found.cells, width)))
+
     def lane(self) -> "ThresholdCount":
         """One for a lane."""
-        lane = ThresholdCount(self.bracket, self.above.fresh(), self._backend)
-        lane.threshold = self.threshold
+        return self._beside(self.above.fresh())
+
+    def _beside(self, above: PixelSums) -> "ThresholdCount":
+        other = ThresholdCount(self.bracket, above, self._backend)
+        other.threshold = self.threshold
         if not self.needs_third_pass:
-            lane._inside = self._inside  # is filled at the end, from all candidates
-        return lane
+            other._inside = self._inside  # is filled at the end, from all candidates
+        return other
 
     def add(self, group: GroupWeights, magnitudes: Tensor) -> None:
         """Second pass: count the values beyond the bin, and look at those inside."""
@@ -140,5 +163,7 @@ class ThresholdCount:
         self._backend.count_above(magnitudes, next_bits, self.above.cells(group))
 
     def _count_inside(self, group: GroupWeights, found: Found) -> None:
-        low, pixels = found.bits.long() & LOW_BITS, group.cells.flatten()[found.cells.long()]
-        self._inside += torch.bincount(low, pixels, minlength=1 << SHIFT).long().cpu()
+        pixels = group.cells.flatten()
+        for bits, cells in zip(found.bits.split(_AT_A_TIME), found.cells.split(_AT_A_TIME), strict=True):
+            counts = torch.bincount(bits.long() & LOW_BITS, pixels[cells.long()], minlength=1 << SHIFT)
+            self._inside += counts.long().cpu()
