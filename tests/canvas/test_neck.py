@@ -13,7 +13,7 @@ from xinc_pl.canvas.effect.convolution import ConvolutionEffect
 from xinc_pl.canvas.effect.effect import AnyEffect, EffectRule
 from xinc_pl.canvas.effect.neck import Neck, NeckEffect
 from xinc_pl.canvas.layers.reading import read
-from xinc_pl.canvas.recording.recording import record
+from xinc_pl.canvas.recording.network import record
 from xinc_pl.canvas.statistics import lock_step
 
 IMAGE = torch.randn(1, 3, 8, 12, generator=torch.Generator().manual_seed(4))
