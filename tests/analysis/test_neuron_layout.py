@@ -153,3 +153,12 @@ def test_what_is_compiled_of_umap_is_kept_for_the_next_process() -> None:
     umap = pytest.importorskip("umap")
     for function in (umap.umap_.smooth_knn_dist, umap.layouts._nb_optimize_layout_euclidean_single_epoch):
         assert function.stats.cache_path, function
+
+
+def test_the_code_of_several_threads_is_not_kept_as_that_of_one() -> None:
+    umap_plane(np.random.default_rng(0).random((20, 4)), 5)
+    functions = [each for each in vars(pytest.importorskip("umap").layouts).values() if hasattr(each, "targetoptions")]
+    both = [each for each in functions if [other.py_func for other in functions].count(each.py_func) > 1]
+    assert both  # otherwise there is nothing left to watch
+    for each in both:
+        assert bool(each.stats.cache_path) is not bool(each.targetoptions["parallel"]), each

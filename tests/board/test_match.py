@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,44 @@ def test_a_file_that_is_written_anew_is_read_anew(copy: Path) -> None:
     assert board.ask("match", **asked)["neurons"][0]["match"] == others[-1]
     (copy / "compare_0/pairs.json").unlink()
     assert board.ask("match", **asked)["neurons"][0]["match"] is None
+
+
+def test_a_file_of_many_matches_is_not_read(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = len(json.loads((copy / "compare_0/pairs.json").read_text())["matches"])
+    monkeypatch.setattr(xinc_pl.board.pairs, "MAX_MATCHES", number)
+    assert pairings_of(copy / "compare_0/pairs.json", "compare_0")
+    monkeypatch.setattr(xinc_pl.board.pairs, "MAX_MATCHES", number - 1)
+    with pytest.raises(DamagedPairsError, match="as matches cannot be"):
+        pairings_of(copy / "compare_0/pairs.json", "compare_0")
+
+
+def test_matches_without_a_pair_count_as_what_they_take(copy: Path) -> None:
+    def repeat(facts: dict[str, Any]) -> None:
+        match = next(each for each in facts["matches"] if each["kind"] == "other_seed")
+        facts["matches"] = [match | {"neurons": [[], []], "similarity": []}] * 1000
+
+    rewritten(copy, repeat)
+    tracemalloc.start()
+    try:
+        pairings, counted = xinc_pl.board.pairs._read(copy / "compare_0/pairs.json", "compare_0")
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(pairings) == 1000
+    assert counted >= taken
+
+
+def test_a_neuron_is_looked_for_in_the_nearest_comparisons(copy: Path) -> None:
+    def far(facts: dict[str, Any]) -> None:
+        match = next(each for each in facts["matches"] if (each["kind"], each["layer"]) == ("other_seed", "head"))
+        empty = match | {"neurons": [[], []], "similarity": []}
+        facts["matches"] = [match | {"epochs": [9, 9]}, *[empty] * 63]
+
+    neuron = pairs_of(copy, "head")["neurons"][0][0]
+    rewritten(copy, far)
+    assert Board(copy).ask("match", **ABOUT, layer="head", neurons=neuron)["neurons"][0]["match"] is not None
+    rewritten(copy, lambda facts: facts["matches"].append(facts["matches"][-1]))
+    assert Board(copy).ask("match", **ABOUT, layer="head", neurons=neuron)["neurons"][0]["match"] is None
 
 
 def test_only_so_many_files_are_looked_at(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,26 @@ def test_what_fails_is_told_once_to_its_owner_and_the_rest_is_written() -> None:
     assert desk.failures("a") == []
 
 
+def test_an_interrupted_end_loses_nothing_of_what_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, done, gate = BackgroundDesk(), [], threading.Event()
+
+    def interrupted(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    desk.later("a", 0, lambda: gate.wait(30) and done.append(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            desk.finish()
+    (first,) = (each for each in threading.enumerate() if each.name == "xinc writes")
+    gate.set()
+    first.join(30)
+    for number in range(2, 200):
+        desk.later("a", 0, lambda number=number: done.append(number))
+    desk.finish()
+    assert done == list(range(1, 200))
+
+
 class Drawing(XINCCallback):
     """Two pictures and an array in a buffer that it uses again."""
 

@@ -1,6 +1,7 @@
 """Drawings are made in a process of their own: the same bytes, and nothing is lost where it cannot be had."""
 
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from tiny import tiny_image, tiny_photograph, trainer
 from xinc_pl import ContributionCanvas
 from xinc_pl.callbacks.desk import BackgroundDesk, PlainDesk
 from xinc_pl.callbacks.drawing_process import DrawingProcess, drawing_process
+from xinc_pl.plots import printing
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +52,13 @@ def test_what_cannot_be_sent_is_drawn_at_once(process: DrawingProcess) -> None:
     assert print_() == PlainDesk().printing(partial(drawn, "mine"), ("png",), "")()
 
 
-def test_what_only_this_process_knows_is_drawn_here(process: DrawingProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "only_here", (module := ModuleType("only_here")))
-    exec("from drawings import drawn\ndef mine(): return drawn('mine')", vars(module))
-    print_ = process.printing(module.mine, ("png",), "")
+@pytest.mark.parametrize("name", ["only_here", "__main__"])
+def test_what_only_this_process_knows_is_drawn_here(
+    name: str, process: DrawingProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, name, (module := ModuleType(name)))
+    exec("from drawings import drawn\ndef serve(): return drawn('mine')", vars(module))
+    print_ = process.printing(module.serve, ("png",), "")
     assert print_() == PlainDesk().printing(partial(drawn, "mine"), ("png",), "")()
     assert process.printing(who, ("png",), "")().width != width_here()
 
@@ -86,6 +91,97 @@ def test_a_killed_process_is_done_without() -> None:
 def test_one_that_cannot_be_started_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert DrawingProcess().printing(who, ("png",), "")().width == width_here()
+
+
+def test_a_program_that_is_no_interpreter_is_not_started_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(*_: object, **__: object) -> None:
+        raise AssertionError("it would train once more")
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    for name, value in (("frozen", True), ("executable", "/opt/editor/editor"), ("executable", "")):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, name, value, raising=False)
+            assert DrawingProcess().printing(who, ("png",), "")().width == width_here()
+
+
+def test_what_is_printed_while_it_starts_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nprint('hello' * 9, end='')\nsys.stdout.flush()")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    process = DrawingProcess()
+    assert process.printing(who, ("png",), "")().width != width_here()
+    process.close()
+
+
+def test_what_is_on_the_path_without_being_a_folder_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/nowhere")])
+    process = DrawingProcess()
+    assert process.printing(who, ("png",), "")().width != width_here()
+    process.close()
+
+
+def test_the_answer_to_an_interrupted_drawing_is_not_taken_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(stream: object) -> bytes:
+        raise KeyboardInterrupt
+
+    process = DrawingProcess()
+    with monkeypatch.context() as patch:
+        patch.setattr(printing, "read_message", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            process.printing(partial(drawn, "one"), ("png",), "")()
+    assert process.printing(partial(drawn, "two"), ("png",), "")() == printing.printed(drawn("two"), ("png",))
+    assert process.printing(who, ("png",), "")().width != width_here()
+    process.close()
+
+
+def test_an_error_that_only_the_process_knows_does_no_harm(
+    process: DrawingProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    print_ = process.printing(partial(fail, ZeroDivisionError("by 0")), ("png",), "")
+    loads, calls = pickle.loads, []
+
+    def unknown(message: bytes) -> object:
+        calls.append(message)
+        if len(calls) == 1:
+            raise ModuleNotFoundError("only there")
+        return loads(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pickle, "loads", unknown)
+        with pytest.raises(ZeroDivisionError):
+            print_()
+    assert process.printing(who, ("png",), "")().width != width_here()
+
+
+def test_drawings_that_wait_take_bounded_memory() -> None:
+    process = DrawingProcess(max_waiting=100_000)
+    pixels = np.zeros((100, 300, 3), np.uint8)
+    printings = [process.printing(partial(np.asarray, pixels), ("png",), "")]
+    assert process._process is None  # it waits
+    printings.append(process.printing(partial(np.asarray, pixels + 1), ("png",), ""))
+    assert process._process is not None  # there was no room
+    for number, print_ in enumerate(printings):
+        assert print_() == printing.printed(pixels + number, ("png",))
+    process.close()
+    printings = [process.printing(partial(np.asarray, pixels), ("png",), "")]
+    assert process._process is None  # there is room again
+
+
+def test_forks_neither_use_it_nor_keep_its_owner_from_ending() -> None:
+    code = (
+        "import os, sys, time\nfrom functools import partial\nimport numpy as np\n"
+        "from xinc_pl.callbacks.drawing_process import drawing_process\n"
+        "def draw(): drawing_process().printing(partial(np.asarray, np.zeros((4, 4, 3), np.uint8)), ('png',), '')()\n"
+        "draw()\nown = drawing_process()._process\n"
+        "if os.fork() == 0:\n    draw()\n    sys.exit(drawing_process()._process.pid == own.pid)\n"
+        "assert os.wait()[1] == 0\n"
+        "draw()\nassert drawing_process()._process is own and own.poll() is None\n"
+        "reads, writes = os.pipe()\n"
+        "number = os.fork()\n"  # as a worker that outlives the training
+        "if number == 0:\n    os.close(writes)\n    os.closerange(1, 3)\n    os.read(reads, 1)\n    os._exit(0)\n"
+        "print('ends')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (ended.stdout, ended.returncode) == ("ends\n", 0), ended.stderr
 
 
 def test_it_ends_with_the_process_that_has_started_it() -> None:

@@ -188,6 +188,8 @@ def test_every_layer_has_a_name_and_maps() -> None:
         ({"base_length": 0}, "base_length is 0"),
         ({"model_size": 3000}, "HiNeRV: model_size is too small; .* need .* more"),
         ({"num_frames": 10**9}, "model_size is too small"),
+        ({"model_size": float("nan")}, "HiNeRV: model_size is nan; give a number"),
+        ({"model_size": float("inf")}, "HiNeRV: model_size is inf; give a number"),
         ({"width": 10**6}, "weights needs"),
     ],
 )

@@ -132,6 +132,7 @@ def test_layers_have_names() -> None:
         ({"num_frames": 0}, "num_frames is 0"),
         ({"width": 0}, "width is 0"),
         ({"model_size": 5000}, "model_size is too small; .* need .* more"),
+        ({"model_size": float("inf")}, "HNeRV: model_size is inf; give a number"),
         ({"num_frames": 10**9}, "frames needs"),
     ],
 )

@@ -95,10 +95,15 @@ def _keep_compiled_code() -> None:
     from numba.core.dispatcher import Dispatcher
 
     modules = [module for name, module in sys.modules.items() if name == "umap" or name.startswith("umap.")]
-    for function in {id(each): each for module in modules for each in vars(module).values()}.values():
-        if isinstance(function, Dispatcher):
-            with suppress(RuntimeError):  # no folder for the cache can be written to
-                function.enable_caching()
+    functions = [each for module in modules for each in vars(module).values() if isinstance(each, Dispatcher)]
+    # The cache tells functions apart by their code alone. Of what is compiled both ways, only what takes one thread is
+    # kept: layouts of a seed would come from the code that gives others every time.
+    by_code = {
+        each.py_func: each for each in sorted(functions, key=lambda each: not each.targetoptions.get("parallel"))
+    }
+    for function in by_code.values():
+        with suppress(RuntimeError):  # no folder for the cache can be written to
+            function.enable_caching()
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from xinc_pl.board.pairs import Pairing, PairsFiles
 from xinc_pl.board.requests import RequestError
 
 _MOST_REMARKS = 3
+_MOST_PAIRINGS = 64
+"""In which a neuron is looked for: the nearest to what is shown."""
 
 
 class Matching:
@@ -49,7 +51,7 @@ class Matching:
             moved = sum(abs(own - shown) for own, shown in zip(pairing.epochs, epochs, strict=True))
             return pairing.frame != frame, moved
 
-        own = sorted((each for each in pairings if each.layer == layer), key=distance)
+        own = sorted((each for each in pairings if each.layer == layer), key=distance)[:_MOST_PAIRINGS]
         found = tuple(_matched(neuron, own) for neuron in neurons)
         single = [each.neuron for each in found if each.match is None]
         why = _why(single, own, layer, _command(folders, root, runs, frame)) if single else None

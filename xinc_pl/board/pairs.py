@@ -19,11 +19,15 @@ MAX_BYTES = 16 << 20
 """Of one file."""
 MAX_FILES = 64
 """That are looked at, those written last."""
+MAX_MATCHES = 10_000
+"""Of one file: a layer of two runs each."""
 _KINDS = ("other_seed", "other_signal", "own_beginning")
 _MAX_RUNS = 1000
 _MAX_NAME = 400
 _MAX_PATH = 4096
 _MOST = 10**9 - 1
+_OVERHEAD = 2000
+"""Bytes that a match without a pair takes, and more than that."""
 
 
 class DamagedPairsError(ValueError):
@@ -117,7 +121,7 @@ def _read(file: Path, source: str) -> tuple[tuple[Pairing, ...] | str, int]:
         pairings = pairings_of(file, source)
     except DamagedPairsError as error:
         return str(error), 1000
-    return pairings, 1000 + sum(each.neurons.nbytes + each.similarity.nbytes for each in pairings)
+    return pairings, 1000 + sum(_OVERHEAD + each.neurons.nbytes + each.similarity.nbytes for each in pairings)
 
 
 def pairings_of(file: Path, source: str) -> tuple[Pairing, ...]:
@@ -152,7 +156,7 @@ def pairings_of(file: Path, source: str) -> tuple[Pairing, ...]:
     base = real(file.parent)
     runs = [_folder_of(base, each) for each in _list(facts, "runs", _MAX_RUNS)]
     pairings = []
-    for match in _list(facts, "matches", MAX_BYTES):
+    for match in _list(facts, "matches", MAX_MATCHES):
         first, second = (_whole_of(each, "runs", len(runs) - 1) for each in _pair(match, "runs"))
         kind = _word(match, "kind", _MAX_NAME)
         if kind not in _KINDS:

@@ -48,8 +48,8 @@ class Board:
         desk: Where results wait to be written.
         directory: Where their files go; None until the first ``setup``.
         num_dissections: At how many moments of the training something was dissected.
-        seconds_of: How long it took, drawing and writing included, by the callback's name. What several share is
-            counted for the first.
+        seconds_of: How long the training waited for it, by the callback's name; not what was drawn and written
+            meanwhile. What several share is counted for the first.
         guide_is_written: Whether the page that explains the tags has been logged.
         history: All numbers that they have logged.
         partitions: The frames' partitions.

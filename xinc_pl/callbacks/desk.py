@@ -1,4 +1,4 @@
-"""Where results wait to be written: a thread of its own encodes and writes them, while the training goes on."""
+"""Where results wait to be written: a process draws them and a thread writes them, while the training goes on."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from xinc_pl.plots.printing import Drawing, Printed
 
 _WAITING = 64
-"""How many results may wait: a picture takes some megabytes."""
+"""How many results may wait. What drawings may take that wait is bounded as well."""
+
+_Waiting = tuple[str, int, Callable[[], None]]
+"""An owner, the moment that it is about, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +88,14 @@ class BackgroundDesk(PlainDesk):
     """
 
     def __init__(self) -> None:
-        self._waiting: Queue[tuple[str, int, Callable[[], None]] | None] = Queue(_WAITING)
+        self._waiting: Queue[_Waiting | None] = Queue(_WAITING)
         self._thread: Thread | None = None
         self._failures: list[WritingFailure] = []
 
     def later(self, owner: str, epoch: int, action: Callable[[], None]) -> None:
         """Let the thread do it; begins one where there is none."""
         if self._thread is None:
-            self._thread = Thread(target=self._work, name="xinc writes", daemon=True)
+            self._thread = Thread(target=self._work, args=(self._waiting,), name="xinc writes", daemon=True)
             self._thread.start()
         self._waiting.put((owner, epoch, action))
 
@@ -101,11 +104,12 @@ class BackgroundDesk(PlainDesk):
         return drawing_process().printing(drawing, formats, note)
 
     def finish(self) -> None:
-        """Wait until all is done, and end the thread."""
-        if self._thread is not None:
-            self._waiting.put(None)
-            self._thread.join()
-            self._thread = None
+        """Wait until all is done, and end the thread. Where that is interrupted, it goes on with what it has."""
+        thread, waiting = self._thread, self._waiting
+        if thread is not None:
+            self._thread, self._waiting = None, Queue(_WAITING)  # what comes later must not be put behind its end
+            waiting.put(None)
+            thread.join()
 
     def failures(self, owner: str) -> list[WritingFailure]:
         """What has failed of one owner's since it was last asked."""
@@ -114,8 +118,8 @@ class BackgroundDesk(PlainDesk):
             self._failures.remove(each)
         return own
 
-    def _work(self) -> None:
-        while (next_one := self._waiting.get()) is not None:
+    def _work(self, waiting: "Queue[_Waiting | None]") -> None:
+        while (next_one := waiting.get()) is not None:
             owner, epoch, action = next_one
             try:
                 action()

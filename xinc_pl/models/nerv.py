@@ -143,8 +143,10 @@ def largest_width(size_of: Callable[[int], float], model_size: float, smallest: 
         smallest: What there is at a width of one, for the message: ``HNeRV: ...; ... need``.
 
     Raises:
-        ValueError: Not even a width of one does.
+        ValueError: Not even a width of one does; or it is no number, or infinite.
     """
+    if not math.isfinite(model_size):
+        raise ValueError(f"{smallest.split(':')[0]}: model_size is {model_size}; give a number of parameters")
     if size_of(1) > model_size:
         raise ValueError(f"{smallest} {size_of(1) - model_size:,.0f} more")
     low, high = 1, 2

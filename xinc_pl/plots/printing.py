@@ -1,12 +1,11 @@
 """Figures as files: in this process, or in one of its own that does nothing else.
 
-A process that draws reads jobs from its standard input and answers on its standard output, each a pickle after its
-length. It never speaks to anybody but the process that has started it.
+A process that draws says that it is ready, reads jobs from its standard input and answers on its standard output, each
+a pickle after its length. It never speaks to anybody but the process that has started it.
 """
 
 import os
 import pickle
-import signal
 import struct
 import sys
 import traceback
@@ -25,6 +24,7 @@ Drawing = Callable[[], Figure | Pixels]
 """Draws when it is called; may be drawn in another process if it can be pickled, as ``functools.partial`` can."""
 
 _LENGTH = struct.Struct("<Q")
+_GREETING = b"xinc_pl is ready to draw\n"
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,16 @@ def read_message(stream: IO[bytes]) -> bytes:
     return _exactly(stream, length)
 
 
+def await_greeting(stream: IO[bytes]) -> None:
+    """Wait until a process is ready to draw, and pass over what is printed while it starts (by ``sitecustomize``, say).
+
+    Raises:
+        EOFError: It has ended before.
+    """
+    if not any(line.endswith(_GREETING) for line in iter(stream.readline, b"")):
+        raise EOFError("the other process has ended")
+
+
 def _exactly(stream: IO[bytes], number: int) -> bytes:
     content = stream.read(number)
     if len(content) < number:
@@ -93,10 +103,11 @@ def _exactly(stream: IO[bytes], number: int) -> bytes:
 
 def serve() -> None:
     """Draw what is asked for, until nobody asks any more. For a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who trains, and may want a last picture
     warnings.simplefilter("ignore")
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whoever prints is not to be taken for an answer
+    answers.write(_GREETING)
+    answers.flush()
     while True:
         try:
             job = read_message(sys.stdin.buffer)
