@@ -11,10 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xinc_pl.analysis.bootstrap import Floats, interval
+from xinc_pl.plots.palette import CONTROL_COLOUR
+from xinc_pl.plots.place_or_content import CONTENT_COLOUR, PLACE_COLOUR
 
 COURSE = "-course.json"
 """How the file of a run ends that holds the numbers between its beginning and its end."""
-_COLOURS = {ALONG_CONTENT: "#d1495b", SAME_PLACE: "#30638e"}
+_COLOURS = {ALONG_CONTENT: CONTENT_COLOUR, SAME_PLACE: PLACE_COLOUR}
 _WORDS = {ALONG_CONTENT: "along the content", SAME_PLACE: "at the same place"}
 
 
@@ -84,7 +86,9 @@ def _draw(axes: Axes, found: Course, claim: str) -> None:
         ends = [interval(of_epoch, lambda some: float(np.mean(some)), seed=0) for of_epoch in found.values.T]
         axes.fill_between(places, *np.array(ends).T, color=colour, alpha=0.18, linewidth=0)
     if np.isfinite(found.null).all():
-        axes.plot(places, found.null, color="0.45", linewidth=1.2, linestyle="--", label="along wrong motion (null)")
+        axes.plot(
+            places, found.null, color=CONTROL_COLOUR, linewidth=1.2, linestyle="--", label="along wrong motion (null)"
+        )
     axes.set_xticks(places, [str(epoch) for epoch in found.epochs])
     axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     axes.set_ylim(-0.35, 1.02)

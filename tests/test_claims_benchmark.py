@@ -98,6 +98,11 @@ def test_a_course_is_the_mean_over_clips_of_means_over_seeds_at_common_epochs(cl
 def test_a_killed_benchmark_goes_on(
     claims: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import claim_numbers
+
+    fewer = {"NUM_SHIFTS": 9, "NUM_COMPARED": 6, "NUM_PLACED": 6, "NUM_REMOVED": 4, "MAX_NEURONS": 40}
+    for name, number in fewer.items():
+        monkeypatch.setattr(claim_numbers, name, number)
     figure = tmp_path / "courses.png"
     words = options(tmp_path, "--signals", "collage_0", "collage_1", "chelsea", "--seeds", "2", "--figure", str(figure))
     claims.main(words)

@@ -13,14 +13,7 @@ from xinc_pl.callbacks import XINCCallback
 
 LAYERS = {
     "HNeRV": ["block_2", "head"],
-    "HiNeRV": [
-        "grid_1",
-        "block_1_grid_1",
-        "block_1_layer_1_depthwise",
-        "block_2_place",
-        "block_2_layer_1_widen",
-        "head",
-    ],
+    "HiNeRV": ["block_1_grid_1", "block_2_layer_1_depthwise", "head"],
 }
 """Some of every kind, for networks of many layers."""
 FEWER: dict[str, dict[str, Any]] = {

@@ -147,7 +147,7 @@ class Transposed(nn.Module):
 NETWORKS: dict[str, Any] = {
     "SIREN": lambda: (SIREN(widths=(32, 32)), pixel_coordinates(SIZE), {}),
     "WIRE": lambda: (WIRE(widths=(16, 16)), pixel_coordinates(SIZE), {"convention": "effect"}),
-    "HashGrid": lambda: (HashGrid(), pixel_coordinates(SIZE), {"convention": "effect"}),
+    "HashGrid": lambda: (HashGrid(levels=3, widths=(16, 16)), pixel_coordinates(SIZE), {"convention": "effect"}),
     "half precision": lambda: (small_ffn().half(), pixel_coordinates(SIZE).half(), {}),
     "another axis": lambda: (
         Transposed(),
