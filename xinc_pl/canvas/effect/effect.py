@@ -30,9 +30,6 @@ from xinc_pl.canvas.rules.linear import checked_pixels
 from xinc_pl.canvas.rules.rule import ContributionRule, Cropped, Plain
 from xinc_pl.canvas.rules.some_pixels import layer_of
 
-_BATCHING = 8
-"""Convolutions are quicker on batches, unless these are large: maps may take so many times the usual memory."""
-
 _BACKWARD = 16
 """So many maps of a quick rule cost what one backward pass does."""
 
@@ -49,6 +46,9 @@ class EffectRule(ContributionRule):
         placement: Where in the image the last layer's pixels lie.
         by_pixel: The recording, and whether it can be cut into pixels.
     """
+
+    batching = 8
+    """Convolutions are quicker on batches, unless these are large: maps may take so many times the usual memory."""
 
     def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, by_pixel: ByPixel) -> None:
         super().__init__(layer, later, placement, "effect")
@@ -73,7 +73,7 @@ class EffectRule(ContributionRule):
             Places (m,) among the neurons, and their maps (m, C, H, W). Every neuron comes once, in no fixed order.
         """
         values = max(self._values_per_neuron, len(self.by_pixel.recording.image) * self.size[0] * self.size[1])
-        budget = CHUNK_VALUES * _BATCHING if self.device.type == "cpu" else CHUNK_VALUES_ON_ACCELERATOR
+        budget = CHUNK_VALUES * self.batching if self.device.type == "cpu" else CHUNK_VALUES_ON_ACCELERATOR
         for places in torch.arange(len(neurons), device=self.device).split(max(budget // values, 1)):
             yield places, self.per_output(neurons[places], None if means is None else means[places])
 
@@ -105,7 +105,7 @@ class EffectRule(ContributionRule):
         return MapGroup(
             neurons,
             lambda part: self.per_output(part).sum(1).float(),
-            max(values_per_neuron // _BATCHING, 1),
+            max(values_per_neuron // self.batching, 1),
             unsigned=lambda part: self.per_output(part).abs().sum(1).float(),
         )
 

@@ -22,6 +22,8 @@ _MOST_VALUES = 1 << 22
 class LinearEffect(EffectRule):
     """Where every pixel is its own network: o_i(p) * dy_c/do_i(p), a backward pass per output of the network."""
 
+    batching = 16
+
     def __init__(self, layer: Layer, later: Sequence[Layer], placement: Placement, by_pixel: ByPixel) -> None:
         super().__init__(layer, later, placement, by_pixel)
         self.inputs = input_by_pixel(layer, placement)
