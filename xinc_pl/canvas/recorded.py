@@ -99,6 +99,9 @@ def record(
 
     The network, its mode, and the process's random state come back as they were.
 
+    Where that would take much memory, and every pixel turns out to be a network of its own, it is called on a sample of
+    the pixels instead, twice; what it computes for the others is computed again from their inputs when it is asked for.
+
     Args:
         network: Any module. One in half precision is recorded in full precision.
         inputs: What it is called with: a tensor, or any nest of tensors; a tuple is its positional arguments; or

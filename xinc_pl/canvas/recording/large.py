@@ -220,12 +220,4 @@ class Recomputed(Pixels):
         for call in sample.calls:
             if any(id(output) in self._dependent and id(output) not in self._known for output in call.outputs):
                 self._known.update(zip(map(id, call.outputs), call.run(self.taken), strict=True))
-        return Recording(
-            calls=tuple(call.with_tensors(self.taken, outputs=True) for call in sample.calls),
-            inputs=tuple(map(self.taken, sample.inputs)),
-            parameters=sample.parameters,
-            returned=tuple(map(self.taken, sample.returned)),
-            output=self.taken(sample.output),
-            size=self.size,
-            names=sample.names,
-        )
+        return sample.with_tensors(self.taken, self.size)

@@ -66,16 +66,7 @@ class SomePixels(Pixels):
         self._weights = set(map(id, recording.parameters))
         self._taken: dict[int, tuple[Tensor, Tensor]] = {}  # with the original, so that its number stays its own
         self.size = (1, len(pixels)) if size is None else size
-        self._recording = Recording(
-            calls=tuple(call.with_tensors(self.taken, outputs=True) for call in recording.calls),
-            inputs=tuple(map(self.taken, recording.inputs)),
-            parameters=recording.parameters,
-            returned=tuple(map(self.taken, recording.returned)),
-            output=self.taken(recording.output),
-            size=self.size,
-            names=recording.names,
-            numbers=tuple((self.taken(tensor), name) for tensor, name in recording.numbers),
-        )
+        self._recording = recording.with_tensors(self.taken, self.size)
 
     def taken(self, tensor: Tensor) -> Tensor:
         """Those pixels of a tensor of the recording; any that is about something else as it is."""

@@ -1,6 +1,6 @@
 """A recording: what everything else is computed from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -75,6 +75,24 @@ class Recording:
     def dtypes(self) -> set[torch.dtype]:
         """Of the parameters."""
         return {parameter.dtype for parameter in self.parameters}
+
+    def with_tensors(self, replaced: Callable[[Tensor], Tensor], size: tuple[int, int]) -> "Recording":
+        """The same calls on other tensors, and with other results; parameters are the same.
+
+        Args:
+            replaced: What stands in the place of a tensor.
+            size: Height and width of the image that there is then.
+        """
+        return Recording(
+            calls=tuple(call.with_tensors(replaced, outputs=True) for call in self.calls),
+            inputs=tuple(map(replaced, self.inputs)),
+            parameters=self.parameters,
+            returned=tuple(map(replaced, self.returned)),
+            output=replaced(self.output),
+            size=size,
+            names=self.names,
+            numbers=tuple((replaced(tensor), name) for tensor, name in self.numbers),
+        )
 
 
 def checked_size(size: Any) -> tuple[int, int]:  # noqa: ANN401 - whatever was given

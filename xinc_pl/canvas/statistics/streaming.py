@@ -1,7 +1,7 @@
 """Statistics of whole layers, streamed: frames in lock-step, neurons in parts, maps made anew in every pass."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -70,7 +70,7 @@ def layer_totals(rule: ContributionRule, neurons: Tensor) -> LayerTotals:
     first = FirstPass(len(neurons), rule.size, rule.device, rule.backend, has_histogram=False)
     (zero_inputs,) = _first_pass(Pieces([rule], neurons, num_passes=1), [first], [rule])
     first.check()
-    return LayerTotals(**_sums(rule, neurons, first, zero_inputs))
+    return _totals(rule, neurons, first, zero_inputs)
 
 
 def _first_pass(pieces: Pieces, firsts: Sequence[FirstPass], rules: Sequence[ContributionRule]) -> list[Tensor]:
@@ -127,7 +127,7 @@ def _gather(
 ) -> LayerStatistics:
     sums = second.cluster_sums.cpu().split([len(each.areas) for each in clusters.values()], dim=1)
     return LayerStatistics(
-        **_sums(rule, neurons, first, zero_inputs),
+        **vars(_totals(rule, neurons, first, zero_inputs)),
         pixels_per_neuron=second.pixels_per_neuron.cpu(),
         thresholds={mass: each.threshold for mass, each in second.thresholds.items()},
         neurons_per_pixel={
@@ -141,25 +141,14 @@ def _gather(
     )
 
 
-class _Sums(TypedDict):
-    neurons: Tensor
-    size: tuple[int, int]
-    total: Tensor
-    sum: Tensor
-    minimum: Tensor
-    maximum: Tensor
-    zero_map: Tensor
-    zero_input: Tensor
-
-
-def _sums(rule: ContributionRule, neurons: Tensor, first: FirstPass, zero_inputs: Tensor) -> _Sums:
-    return {
-        "neurons": neurons,
-        "size": rule.size,
-        "total": first.total.cpu(),
-        "sum": first.sum.cpu(),
-        "minimum": first.minimum.cpu(),
-        "maximum": first.maximum.cpu(),
-        "zero_map": (first.maximum == 0).cpu(),
-        "zero_input": zero_inputs.cpu()[neurons],
-    }
+def _totals(rule: ContributionRule, neurons: Tensor, first: FirstPass, zero_inputs: Tensor) -> LayerTotals:
+    return LayerTotals(
+        neurons=neurons,
+        size=rule.size,
+        total=first.total.cpu(),
+        sum=first.sum.cpu(),
+        minimum=first.minimum.cpu(),
+        maximum=first.maximum.cpu(),
+        zero_map=(first.maximum == 0).cpu(),
+        zero_input=zero_inputs.cpu()[neurons],
+    )
