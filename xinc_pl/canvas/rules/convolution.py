@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from xinc_pl.canvas.backends import Backend
 from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layers.activation import Activation
 from xinc_pl.canvas.layers.convolution import kernel_outputs
@@ -139,7 +140,7 @@ class ConvolutionRule(ContributionRule):
             return super().within(window)
         rule = copy.copy(self)
         rule.size, rule.window = window.size, window
-        rule.__dict__.pop("_operators", None)
+        rule._forget_operators()
         return rule
 
     def kernel_outputs(self, neurons: Tensor, with_bias: bool = True) -> Tensor:
@@ -164,9 +165,8 @@ class ConvolutionRule(ContributionRule):
         """Kernels of one pixel-shuffle phase."""
         rows = self._operators[0][phase // self.layer.upscale]
         columns = self._operators[1][phase % self.layer.upscale]
-        pairs = list(zip(rows.matrices, columns.matrices, strict=True))
-        sizes = [len(row) * len(column) for row, column in pairs]
-        stages = [self.backend.separable(row, column) for row, column in pairs]
+        sizes = [len(row) * len(column) for row, column in zip(rows.matrices, columns.matrices, strict=True)]
+        stages = self._stages(phase)
 
         def maps(part: Tensor) -> Tensor:
             if rows.span is None or columns.span is None:
@@ -195,6 +195,25 @@ class ConvolutionRule(ContributionRule):
             values = stage(values)
         return values
 
+    def _stages(self, phase: int) -> Sequence[Callable[[Tensor], Tensor]]:
+        """The linear steps of a pixel-shuffle phase, one after another, prepared once for each backend."""
+        place = phase, self.backend
+        if place not in self._prepared:
+            rows, columns = (
+                axis[each].matrices
+                for axis, each in zip(self._operators, divmod(phase, self.layer.upscale), strict=True)
+            )
+            self._prepared[place] = [self.backend.separable(*pair) for pair in zip(rows, columns, strict=True)]
+        return self._prepared[place]
+
+    @cached_property
+    def _prepared(self) -> dict[tuple[int, Backend], Sequence[Callable[[Tensor], Tensor]]]:
+        return {}
+
+    def _forget_operators(self) -> None:
+        for name in ("_operators", "_prepared"):
+            self.__dict__.pop(name, None)
+
     @property
     def _zero_is_live(self) -> bool:
         """Whether the places that a kernel does not feed hold something else than zero: the activation of zero."""
@@ -203,7 +222,7 @@ class ConvolutionRule(ContributionRule):
     def _of_channel(self, channel: int, num_channels: int) -> "ConvolutionRule":
         """The rule for kernels of one output channel, whose activation has parameters of its own."""
         rule = copy.copy(self)
-        rule.__dict__.pop("_operators", None)  # they depend on the activation of zero
+        rule._forget_operators()  # they depend on the activation of zero
         own = [activation.of_channel(channel, num_channels) for activation in self.activations[: self.num_own]]
         rule.activations = [*own, *self.activations[self.num_own :]]
         rule.zeros = [activation.at_zero(self.layer.weight) for activation in rule.activations]
