@@ -19,6 +19,8 @@ MAX_TURN = 0.5
 """How much the motion of one thing changes from a frame to the next, in its own length, beside one pixel."""
 MAX_DIFFERENCE = 0.1
 """Mean over channels: a pixel whose colour differs by more from where it came from was hidden there."""
+_MOST_ROUNDING = 1e-10
+"""Of the largest values' product, for each pixel: what two constants have in common is no pattern."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,17 +127,22 @@ def place_or_content(
         other: Of two other frames, whose motion has nothing to do with these.
         offsets: int64 (m, 2), cyclic shifts of the motion for the null.
     """
-    before, now = _rows(before), _rows(now)
-    content = _correlations(now, before, path.displacement, path.compared)
+    earlier, later = _rows(before), _rows(now)
+    least = _MOST_ROUNDING * later.abs().amax(0) * earlier.abs().amax(0)
+
+    def along(displacement: Floats, compared: npt.NDArray[np.bool_]) -> Floats:
+        return _correlations(later, earlier, displacement, compared, least)
+
+    content = along(path.displacement, path.compared)
     moved = (
         (np.roll(path.displacement, tuple(offset), (1, 2)), np.roll(path.compared, tuple(offset), (0, 1)))
         for offset in offsets
     )
-    draws = [quartiles(_correlations(now, before, *each))[1] for each in moved]
-    along_other = None if other is None else _correlations(now, before, other.displacement, other.compared)
+    draws = [quartiles(along(*each))[1] for each in moved]
+    along_other = None if other is None else along(other.displacement, other.compared)
     return PlaceOrContent(
         layer=layer,
-        place=_correlations(now, before, np.zeros_like(path.displacement), path.compared),
+        place=along(np.zeros_like(path.displacement), path.compared),
         content=content,
         null=Null(quartiles(content)[1], np.array(draws)),
         other_pair=float("nan") if along_other is None else quartiles(along_other)[1],
@@ -148,7 +155,9 @@ def _rows(maps: Tensor) -> Tensor:
     return (flat - flat.mean(1, keepdim=True)).T.float().contiguous()
 
 
-def _correlations(now: Tensor, before: Tensor, displacement: Floats, compared: npt.NDArray[np.bool_]) -> Floats:
+def _correlations(
+    now: Tensor, before: Tensor, displacement: Floats, compared: npt.NDArray[np.bool_], least: Tensor
+) -> Floats:
     """Pearson's over the compared pixels, for each neuron; NaN where there are fewer than three, or one is constant.
 
     Args:
@@ -156,6 +165,7 @@ def _correlations(now: Tensor, before: Tensor, displacement: Floats, compared: n
         before: Rows of the earlier ones.
         displacement: (2, H, W).
         compared: (H, W).
+        least: (n,), what rounding may leave of a constant, for each pixel: that is no pattern.
     """
     inside = compared & _stays_inside(displacement)
     number = int(inside.sum())
@@ -164,9 +174,7 @@ def _correlations(now: Tensor, before: Tensor, displacement: Floats, compared: n
     pairs = now[torch.from_numpy(inside.ravel())], _along(before, displacement, inside)
     first, second = (values - values.mean(0) for values in pairs)
     norms = first.norm(dim=0) * second.norm(dim=0)
-    # What rounding leaves of a constant is no pattern.
-    least = 1e-10 * number * now.abs().amax(0) * before.abs().amax(0)
-    found = torch.where(norms > least, (first * second).sum(0) / norms, torch.nan)
+    found = torch.where(norms > least * number, (first * second).sum(0) / norms, torch.nan)
     return np.asarray(found.double().numpy())
 
 
