@@ -1,6 +1,7 @@
 """The networks side by side, as their overlays make them: parameters, PSNR on two signals, CPU seconds, conventions.
 
 python benchmarks/networks.py [--steps 200] [--epochs 15] [--only hinerv]
+python benchmarks/networks.py --image_size 128 256 --clip_size 128 256 --steps 300    # the size of the configurations
 """
 
 import argparse
@@ -112,15 +113,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=150, help="of each image network")
     parser.add_argument("--epochs", type=int, default=15, help="of each network of clips")
+    parser.add_argument("--image_size", type=int, nargs=2, default=IMAGE_SIZE, metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--clip_size", type=int, nargs=2, default=CLIP_SIZE, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--only", nargs="+", choices=IMAGES + CLIPS, default=IMAGES + CLIPS, help="some of them")
     options = parser.parse_args()
     torch.set_num_threads(1)  # so that CPU seconds are those of the computation, not of waiting
     start = time.perf_counter()
     if chosen := [name for name in IMAGES if name in options.only]:
-        signals = [(name, Image(name, IMAGE_SIZE, steps_per_epoch=10)) for name in ("astronaut", "chelsea")]
+        signals = [
+            (name, Image(name, tuple(options.image_size), steps_per_epoch=10)) for name in ("astronaut", "chelsea")
+        ]
         table(chosen, signals, options.steps // 10)
     if chosen := [name for name in CLIPS if name in options.only]:
-        clips = [(f"`Collage`, seed {seed}", Collage(CLIP_SIZE, seed=seed)) for seed in (0, 1)]
+        clips = [(f"`Collage`, seed {seed}", Collage(tuple(options.clip_size), seed=seed)) for seed in (0, 1)]
         table(chosen, clips, options.epochs)
     print(f"\n{time.perf_counter() - start:.0f} s in all, {time.process_time():.0f} CPU s")
 
