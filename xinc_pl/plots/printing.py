@@ -4,6 +4,7 @@ A process that draws says that it is ready, reads jobs from its standard input a
 a pickle after its length. It never speaks to anybody but the process that has started it.
 """
 
+import gc
 import os
 import pickle
 import struct
@@ -104,6 +105,7 @@ def _exactly(stream: IO[bytes], number: int) -> bytes:
 def serve() -> None:
     """Draw what is asked for, until nobody asks any more. For a process of its own."""
     warnings.simplefilter("ignore")
+    gc.freeze()  # what has been imported stays: not to be looked through again with every figure
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whoever prints is not to be taken for an answer
     answers.write(_GREETING)
