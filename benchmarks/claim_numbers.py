@@ -13,7 +13,7 @@ from xinc_pl.analysis.canvas_sample import sample_neurons
 from xinc_pl.analysis.comparison import match_neurons, sampled
 from xinc_pl.analysis.contribution_vs_intensity import compare_with_intensity, frame_features
 from xinc_pl.analysis.faithfulness import agreements
-from xinc_pl.analysis.grouping_variance import explained, variance_nulls
+from xinc_pl.analysis.grouping_variance import explained, movable, variance_nulls
 from xinc_pl.analysis.motion import compare_with_motion, difference_between, flow_between
 from xinc_pl.analysis.nulls import Null, shift_offsets
 from xinc_pl.analysis.object_contributions import (
@@ -137,7 +137,7 @@ def _groups(canvas: LayerCanvas, frame: Frame, seed: int) -> Iterator[Found]:
             labels[Partition(name)] = labels_of(Partition(name), frame)  # type: ignore[arg-type] # a name
         except PartitionUnavailableError:
             continue
-    nulls = variance_nulls(canvas, labels, NUM_SHIFTS, NUM_COMPARED, seed)
+    nulls = variance_nulls(canvas, movable(labels), NUM_SHIFTS, NUM_COMPARED, seed)
     for partition, null in nulls.items():
         yield f"{partition.name}: variance over shifts'", null.ratio, 1.0, null.p
     objects, colours = Partition("instances"), Partition("rgb")

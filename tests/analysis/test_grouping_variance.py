@@ -7,7 +7,7 @@ import torch
 from tiny import tiny_clip, tiny_video
 
 from xinc_pl import Image, dissect
-from xinc_pl.analysis.grouping_variance import explained, variance_distribution, variance_nulls
+from xinc_pl.analysis.grouping_variance import explained, movable, variance_distribution, variance_nulls
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName, labels_of
 from xinc_pl.canvas import LayerCanvas
 from xinc_pl.models import NeRV, nerv_from_released
@@ -93,7 +93,7 @@ def test_shuffled_pixels_are_no_null_and_shifts_are() -> None:
     labels = {each: labels_of(each, frame) for each in wanted}
     canvas = dissect(untrained, frame.inputs)["block_1"]
     statistics = canvas.statistics({each.key: values for each, values in labels.items()})
-    nulls = variance_nulls(canvas, labels, num_shifts=24, num_neurons=32)
+    nulls = variance_nulls(canvas, movable(labels), num_shifts=24, num_neurons=32)
     assert set(nulls) == {colours}, "a shifted grid is a grid"
     of_grid = variance_distribution("block_1", statistics, grid)
     assert of_grid.shuffled is not None
@@ -103,7 +103,7 @@ def test_shuffled_pixels_are_no_null_and_shifts_are() -> None:
     assert found is not None
     assert found.ratio < 2
     assert found.p > 0.05
-    again = variance_nulls(canvas, labels, num_shifts=24, num_neurons=32)[colours]
+    again = variance_nulls(canvas, movable(labels), num_shifts=24, num_neurons=32)[colours]
     assert np.array_equal(again.draws, found.draws), "seeded"
 
 
@@ -112,7 +112,7 @@ def test_a_null_is_about_the_same_median_as_the_statistics() -> None:
         partition = Partition("rgb", num_clusters=5, convention=convention)
         labels = labels_of(partition, FRAME)
         statistics = CANVAS["head"].statistics({partition.key: labels})
-        (null,) = variance_nulls(CANVAS["head"], {partition: labels}, 3, CANVAS["head"].num_neurons).values()
+        (null,) = variance_nulls(CANVAS["head"], movable({partition: labels}), 3, CANVAS["head"].num_neurons).values()
         assert null.actual == pytest.approx(variance_distribution("head", statistics, partition).median, rel=1e-5)
         assert len(null.draws) == 3
 

@@ -44,7 +44,7 @@ def test_nulls_are_those_of_plain_loops_over_labels_and_overlapping_masks(signed
 def test_within_the_frame_the_middle_meets_the_clusters_of_other_parts() -> None:
     places = other_parts(SIZE, 5, seed=0)
     for found, partition in zip(
-        nulls_within(MAPS, [LABELS, MASKS], [True, True], places), (LABELS, MASKS), strict=True
+        nulls_within(MAPS, [MovableClusters.of(each) for each in (LABELS, MASKS)], places), (LABELS, MASKS), strict=True
     ):
         masks = partition if partition.ndim == 3 else torch.stack([partition == k for k in partition.unique()])
         expected = []

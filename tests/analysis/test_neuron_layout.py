@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from xinc_pl.analysis.embedding import MIN_POINTS, moved_onto, umap_plane
+from xinc_pl.analysis.embedding import MIN_POINTS, _neighbours, moved_onto, umap_plane
 from xinc_pl.analysis.neuron_layout import (
     NeuronLayout,
     NeuronPoints,
@@ -162,3 +162,27 @@ def test_the_code_of_several_threads_is_not_kept_as_that_of_one() -> None:
     assert both  # otherwise there is nothing left to watch
     for each in both:
         assert bool(each.stats.cache_path) is not bool(each.targetoptions["parallel"]), each
+
+
+def test_neighbours_are_those_of_another_library_and_everyone_is_his_own_first() -> None:
+    points = np.random.default_rng(0).random((60, 5))
+    points[7] = points[3]  # in one place: each is still its own nearest
+    nearest, distances = _neighbours(points, 6)
+    expected = pytest.importorskip("sklearn.neighbors").NearestNeighbors(n_neighbors=6, algorithm="kd_tree").fit(points)
+    np.testing.assert_allclose(distances, expected.kneighbors(points)[0], atol=1e-6)
+    assert (nearest[:, 0] == np.arange(60)).all()
+    assert nearest[3, 1] == 7
+    assert nearest[7, 1] == 3
+
+
+def test_a_layout_is_as_good_with_these_neighbours_as_with_those_that_umap_finds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points = kinds(60).vectors
+    kept = {}
+    for name, most in (("ours", 4096), ("theirs", 0)):
+        monkeypatch.setattr("xinc_pl.analysis.embedding._MOST_COMPARED", most)
+        plane = umap_plane(points, 8)
+        near = [_neighbours(each, 9)[0][:, 1:] for each in (points, plane)]
+        kept[name] = np.mean([len(np.intersect1d(*each)) / 8 for each in zip(*near, strict=True)])
+    assert kept["ours"] > kept["theirs"] - 0.05

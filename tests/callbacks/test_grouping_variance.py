@@ -92,6 +92,7 @@ def test_a_layer_of_zero_maps_and_a_partition_of_one_cluster_are_drawn_without_n
         ({"num_clusters": 0}, "num_clusters is 0"),
         ({"num_shifts": 0}, "num_shifts is 0"),
         ({"num_compared": 0}, "num_compared is 0"),
+        ({"max_neurons": 0}, "max_neurons is 0"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: dict[str, object], words: str) -> None:

@@ -73,3 +73,8 @@ def test_a_constant_frame_gives_pictures_without_numbers_and_a_frame_without_tar
 def test_a_mass_that_is_no_share_is_refused(mass: list[float]) -> None:
     with pytest.raises(ValueError, match=r"RepresentationSpread: mass is .*between 0 and 1"):
         RepresentationSpread(mass=mass)
+
+
+def test_a_sample_of_no_neurons_is_refused() -> None:
+    with pytest.raises(ValueError, match="RepresentationSpread: max_neurons is 0"):
+        RepresentationSpread(max_neurons=0)

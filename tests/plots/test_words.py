@@ -1,7 +1,7 @@
 import numpy as np
 
 from xinc_pl.analysis.nulls import Null
-from xinc_pl.plots.words import count_words, number, p_words
+from xinc_pl.plots.words import count_words, number, p_words, part_words
 
 
 def test_numbers_have_two_digits() -> None:
@@ -19,3 +19,7 @@ def test_the_number_of_tests_is_told() -> None:
     draws = np.arange(24.0)
     words = count_words([Null(100.0, draws), Null(0.0, draws), Null(float("nan"), draws)])
     assert words == "2 tests, 1 with p ≤ 0.05 (0.1 expected by chance alone); smallest p there can be: 0.04"
+
+
+def test_a_part_is_told_with_its_whole_and_a_whole_alone() -> None:
+    assert [part_words(1000, each) for each in (18352, 1000, None)] == ["1,000 of 18,352", "1,000", "1,000"]

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from xinc_pl.analysis.partitions import Partition, PartitionUnavailableError, labels_of
-from xinc_pl.analysis.request import Request
+from xinc_pl.analysis.request import EVERY_NEURON, Request, Sample
 from xinc_pl.canvas import Canvas, Convention, LayerStatistics, LayerTotals, Recording, record
 from xinc_pl.frames import Frame, psnr_from_mse
 
@@ -60,7 +60,7 @@ class DissectedFrame:
         frame: The frame.
         network: The network that shows it; or what was recorded of one.
         convention: The formulas to follow.
-        request: What all callbacks that share it want to know of whole layers.
+        requests: What all callbacks that share it want to know of whole layers.
         partitions: Remembers the frames' partitions.
         share: Finds the same frame's dissection under another convention, where several callbacks share them.
         output: Where the image is in what the network returns.
@@ -71,7 +71,7 @@ class DissectedFrame:
         frame: Frame,
         network: nn.Module | Recording,
         convention: Convention,
-        request: Request | None = None,
+        requests: Iterable[Request] = (),
         partitions: FramePartitions | None = None,
         share: Callable[[Convention], "DissectedFrame"] | None = None,
         output: Output = None,
@@ -79,11 +79,11 @@ class DissectedFrame:
         self.frame = frame
         self._network = network
         self.convention: Convention = convention
-        self._request = request or Request()
+        self._requests = tuple(requests)
         self._partitions = partitions or FramePartitions()
         self._share = share
         self._output: Output = output
-        self._statistics: dict[str, LayerStatistics] = {}
+        self._statistics: dict[tuple[str, Sample], LayerStatistics] = {}
         self._totals: dict[str, LayerTotals] = {}
 
     @property
@@ -149,7 +149,7 @@ class DissectedFrame:
         if self._share is not None:
             return self._share(convention)
         return DissectedFrame(
-            self.frame, self.recording, convention, self._request, self._partitions, output=self._output
+            self.frame, self.recording, convention, self._requests, self._partitions, output=self._output
         )
 
     def labels(self, partition: Partition) -> Tensor:
@@ -165,25 +165,34 @@ class DissectedFrame:
         return tuple(each for each in partitions if self._allows(each))
 
     def totals(self, layer: str) -> LayerTotals:
-        """Sums of one layer. Where callbacks have requested more, all of it is computed at once, for them as well."""
-        if layer in self._statistics or self._request != Request():
+        """Sums of one layer. Where all is to be known of its neurons, it is computed at once."""
+        of_every_neuron = [each for each in self._requests if each.sample == EVERY_NEURON]
+        if (layer, EVERY_NEURON) in self._statistics or Request.united(of_every_neuron) != Request():
             return self.statistics(layer)
         if layer not in self._totals:
             self._totals[layer] = self.canvas[layer].totals()
         return self._totals[layer]
 
-    def statistics(self, layer: str) -> LayerStatistics:
-        """Statistics of one layer, with all that the callbacks have requested: partitions by their ``key``."""
-        if layer not in self._statistics:
+    def statistics(self, layer: str, request: Request | None = None) -> LayerStatistics:
+        """Statistics of one layer, with all that has been requested of the same neurons: partitions by their ``key``.
+
+        Args:
+            layer: The layer.
+            request: What is to be in them, one of those that were given; by default they are about all neurons.
+        """
+        sample = (request or Request()).sample
+        if (layer, sample) not in self._statistics:
+            wanted = Request.united(self._requests, sample)
             # A partition that fails for another reason is the trouble of the callback that asks for its labels.
             partitions = {}
-            for each in self._request.partitions:
+            for each in wanted.partitions:
                 try:
                     partitions[each.key] = self.labels(each)
                 except Exception:
                     continue
-            self._statistics[layer] = self.canvas[layer].statistics(partitions, self._request.masses)
-        return self._statistics[layer]
+            canvas = self.canvas[layer]
+            self._statistics[layer, sample] = canvas.statistics(partitions, wanted.masses, canvas.sampled(*sample))
+        return self._statistics[layer, sample]
 
     def _allows(self, partition: Partition) -> bool:
         try:

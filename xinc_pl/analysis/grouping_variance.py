@@ -52,6 +52,7 @@ class VarianceDistribution:
             that a shift leaves as they are.
         shuffled: Float64 (n,), ascending, the variances for clusters of the same areas at shuffled pixels, if asked
             for. These are no null.
+        num_in_layer: How many neurons the layer has, where these are a sample of them; else None.
     """
 
     layer: str
@@ -61,6 +62,7 @@ class VarianceDistribution:
     num_zero_maps: int
     null: Null | None = None
     shuffled: Floats | None = None
+    num_in_layer: int | None = None
 
     @property
     def median(self) -> float:
@@ -94,36 +96,41 @@ def variance_distribution(
         num_zero_maps=int(statistics.zero_map.sum()),
         null=null,
         shuffled=shuffled,
+        num_in_layer=statistics.num_in_layer if statistics.num_neurons < statistics.num_in_layer else None,
     )
+
+
+def movable(labels: Mapping[Partition, Tensor]) -> Mapping[Partition, MovableClusters]:
+    """The partitions that can be tested, laid out once for all layers; not those that a shift leaves as they are.
+
+    Args:
+        labels: Of each partition, labels (H, W) or masks bool (K, H, W).
+    """
+    return {each: MovableClusters.of(own, _is_signed(each)) for each, own in labels.items() if not each.is_regular}
 
 
 def variance_nulls(
     canvas: LayerCanvas,
-    labels: Mapping[Partition, Tensor],
+    clusters: Mapping[Partition, MovableClusters],
     num_shifts: int = NUM_SHIFTS,
     num_neurons: int = NUM_COMPARED,
     seed: int = 0,
 ) -> Mapping[Partition, Null]:
     """The nulls of partitions: cyclic shifts and, as another, shifts within the frame.
 
-    Partitions are left out that a shift leaves as they are.
-
     Args:
         canvas: The layer's.
-        labels: Of each partition, labels (H, W) or masks bool (K, H, W).
+        clusters: As from ``movable``.
         num_shifts: How many shifts of each kind; p cannot be smaller than 1 / (1 + ``num_shifts``).
         num_neurons: How many neurons, the layer's own sample of them for this seed.
         seed: Of neurons and shifts.
     """
-    testable = [each for each in labels if not each.is_regular]
-    if not testable:
+    if not clusters:
         return {}
-    clusters = [MovableClusters.of(labels[each], _is_signed(each)) for each in testable]
-    magnitudes = _magnitudes(canvas, num_neurons, seed)
-    around = shifted_nulls(magnitudes, clusters, shift_offsets(canvas.size, num_shifts, seed))
-    signed, places = [each.signed for each in clusters], other_parts(canvas.size, num_shifts, seed)
-    within = nulls_within(magnitudes, [labels[each] for each in testable], signed, places)
-    return {each: replace(null, also=other) for each, null, other in zip(testable, around, within, strict=True)}
+    magnitudes, partitions = _magnitudes(canvas, num_neurons, seed), list(clusters.values())
+    around = shifted_nulls(magnitudes, partitions, shift_offsets(canvas.size, num_shifts, seed))
+    within = nulls_within(magnitudes, partitions, other_parts(canvas.size, num_shifts, seed))
+    return {each: replace(null, also=other) for each, null, other in zip(clusters, around, within, strict=True)}
 
 
 def explained(

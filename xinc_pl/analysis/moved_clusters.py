@@ -1,7 +1,7 @@
 """The variance of deltas for clusters in the wrong places: a partition's null (docs/method.md, section 4b)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -17,19 +17,21 @@ _CHUNK_VALUES = 1 << 23
 
 @dataclass(frozen=True, eq=False)
 class MovableClusters:
-    """The pixels of a partition's clusters, so that they can be moved.
+    """A partition whose clusters can be moved. Where they have been moved to is kept, for the next layer's maps.
 
     Attributes:
+        labels: int64 (H, W), from 0 on without gaps, or masks bool (K, H, W), which may overlap.
         pixel: int64 (E,), pixels row by row, those of one cluster together.
         areas: int64 (K,), pixels of each cluster.
-        size: Height and width.
         signed: Whether deltas keep their sign.
     """
 
+    labels: Tensor
     pixel: Tensor
     areas: Tensor
-    size: tuple[int, int]
     signed: bool
+    _shifted: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
+    _parts: "dict[tuple[int, ...], MovableClusters]" = field(default_factory=dict)
 
     @classmethod
     def of(cls, labels: Tensor, signed: bool = True) -> "MovableClusters":
@@ -39,12 +41,25 @@ class MovableClusters:
         else:
             pixel = labels.flatten().argsort(stable=True)
             cluster = labels.flatten()[pixel]
-        return cls(pixel, torch.bincount(cluster), (labels.shape[-2], labels.shape[-1]), signed)
+        return cls(labels, pixel, torch.bincount(cluster), signed)
 
     def shifted(self, offset: Sequence[int]) -> Tensor:
-        """``pixel`` after a cyclic shift, rows down and columns right."""
-        (height, width), (down, right) = self.size, (int(step) for step in offset)
-        return (self.pixel // width + down) % height * width + (self.pixel % width + right) % width
+        """``pixel`` after a cyclic shift, rows down and columns right: int32."""
+        height, width = self.labels.shape[-2:]
+        down, right = (int(step) for step in offset)
+        if (down, right) not in self._shifted:
+            moved = (self.pixel // width + down) % height * width + (self.pixel % width + right) % width
+            self._shifted[down, right] = moved.int()
+        return self._shifted[down, right]
+
+    def part(self, top: int, left: int, height: int, width: int) -> "MovableClusters":
+        """A part of the frame, without clusters that have no pixel there."""
+        place = top, left, height, width
+        if place not in self._parts:
+            cut = self.labels[..., top : top + height, left : left + width]
+            present = cut[cut.flatten(1).any(1)] if cut.ndim == 3 else cut.unique(return_inverse=True)[1]
+            self._parts[place] = MovableClusters.of(present, self.signed)
+        return self._parts[place]
 
 
 def shifted_nulls(magnitudes: Tensor, partitions: Sequence[MovableClusters], offsets: Integers) -> tuple[Null, ...]:
@@ -58,36 +73,29 @@ def shifted_nulls(magnitudes: Tensor, partitions: Sequence[MovableClusters], off
     Returns:
         For each partition a null of m draws.
     """
-    in_place = [each.pixel for each in partitions]
+    in_place = [each.pixel.int() for each in partitions]
     moved = [[each.shifted(offset) for each in partitions] for offset in offsets]
     medians = _medians(magnitudes, partitions, [in_place, *moved])
     return tuple(Null(float(column[0]), column[1:]) for column in medians.T)
 
 
-def nulls_within(
-    magnitudes: Tensor, partitions: Sequence[Tensor], signed: Sequence[bool], places: Integers
-) -> tuple[Null, ...]:
+def nulls_within(magnitudes: Tensor, partitions: Sequence[MovableClusters], places: Integers) -> tuple[Null, ...]:
     """The same median in the middle of the maps, and there again with the clusters of other parts of the frame.
 
     Args:
         magnitudes: (n, H, W), of a sample of neurons.
-        partitions: Labels (H, W) or masks bool (K, H, W).
-        signed: Of each partition, whether deltas keep their sign.
+        partitions: The partitions.
         places: int64 (m, 2), where other parts start, as from ``nulls.other_parts``.
 
     Returns:
         For each partition a null of m draws.
     """
     rows, columns = middle((magnitudes.shape[1], magnitudes.shape[2]))
-    inner = magnitudes[:, rows, columns]
-    tall, wide = rows.stop - rows.start, columns.stop - columns.start
+    size = rows.stop - rows.start, columns.stop - columns.start
     starts = [(rows.start, columns.start), *((int(top), int(left)) for top, left in places)]
-    parts = [
-        [MovableClusters.of(_part(labels, start, (tall, wide)), keeps_sign) for start in starts]
-        for labels, keeps_sign in zip(partitions, signed, strict=True)
-    ]
+    parts = [[each.part(*start, *size) for start in starts] for each in partitions]
     variances = []
-    for rows_of_some in _rows(inner):
+    for rows_of_some in _rows(magnitudes[:, rows, columns]):
         own = [[_variance(_deltas(rows_of_some, part), part.signed)[0] for part in each] for each in parts]
         variances.append(torch.stack([torch.stack(each) for each in own]))
     medians = torch.cat(variances, dim=2).nanquantile(0.5, dim=2).numpy()
@@ -98,15 +106,6 @@ def _deltas(rows: Tensor, clusters: MovableClusters) -> Tensor:
     """Of clusters where they are: (1, K, n)."""
     (sums,) = _sums(rows, clusters.areas, [[clusters.pixel]])
     return (sums / clusters.areas[:, None]).double()
-
-
-def _part(labels: Tensor, start: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Part of a partition, without clusters that have no pixel there."""
-    cut = labels[..., start[0] : start[0] + size[0], start[1] : start[1] + size[1]]
-    if labels.ndim == 3:
-        return cut[cut.flatten(1).any(1)]
-    numbered: Tensor = cut.unique(return_inverse=True)[1]
-    return numbered
 
 
 def given(magnitudes: Tensor, clusters: MovableClusters, strata: Integers, seed: int) -> float:

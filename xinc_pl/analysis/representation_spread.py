@@ -21,6 +21,7 @@ class Spread:
     Attributes:
         layer: The layer's name.
         num_neurons: How many neurons it is about.
+        num_in_layer: How many the layer has.
         pixels_per_neuron: Float64 (200,), ascending: the share of pixels to which a neuron contributes more than an
             average one, sorted over neurons and resampled (Fig. 6).
         neurons_per_pixel: For each mass x, float64 (H, W): the share of neurons above the threshold that the
@@ -36,6 +37,7 @@ class Spread:
 
     layer: str
     num_neurons: int
+    num_in_layer: int
     pixels_per_neuron: Floats
     neurons_per_pixel: Mapping[float, Floats]
     contributions: Floats
@@ -63,6 +65,7 @@ def spread_of(layer: str, statistics: LayerStatistics, masses: tuple[float, ...]
     return Spread(
         layer=layer,
         num_neurons=statistics.num_neurons,
+        num_in_layer=statistics.num_in_layer,
         pixels_per_neuron=resampled(np.sort(statistics.pixels_per_neuron.numpy()) / num_pixels),
         neurons_per_pixel={mass: statistics.neurons_per_pixel[mass].numpy() for mass in masses},
         contributions=_descending(statistics) / unit,

@@ -179,8 +179,8 @@ class Analysis(ABC):
             network: The network that shows it, or its recording.
             sharing: All who look at this network at this moment.
         """
-        request = Request.united(other.request() for other in sharing if self.asks_like(other, frame))
-        return board.dissected(frame, network, self.convention, self.output, request)
+        requests = tuple(other.request() for other in sharing if self.asks_like(other, frame))
+        return board.dissected(frame, network, self.convention, self.output, requests)
 
     @property
     def follows(self) -> bool:

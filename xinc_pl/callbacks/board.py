@@ -1,7 +1,7 @@
 """What all XINC callbacks of one trainer share: dissections, files' place, and figures on the time they took."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,7 +135,7 @@ class Board:
         network: nn.Module | Recording,
         convention: Convention,
         output: Output = None,
-        request: Request | None = None,
+        requests: Iterable[Request] = (),
     ) -> DissectedFrame:
         """A frame's dissection at the present moment, shared by all who ask for it.
 
@@ -144,7 +144,7 @@ class Board:
             network: The network that shows it, or what was recorded of it.
             convention: The formulas to follow.
             output: Where the image is in what the network returns.
-            request: What all who will ask for it at this moment want; only the first one's counts.
+            requests: What all who will ask for it at this moment want; only the first one's count.
         """
         key = (id(frame), id(network), convention, _hashable(output))
         if key not in self._frames:
@@ -152,9 +152,9 @@ class Board:
                 frame,
                 network,
                 convention,
-                request,
+                requests,
                 self.partitions,
-                share=lambda other: self.dissected(frame, network, other, output, request),
+                share=lambda other: self.dissected(frame, network, other, output, requests),
                 output=output,
             )
         return self._frames[key]

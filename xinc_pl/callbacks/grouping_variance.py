@@ -1,7 +1,7 @@
 """Do neurons specialise in objects, colours, textures or places?"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -16,9 +16,11 @@ from xinc_pl.analysis.grouping_variance import (
     NUM_SHIFTS,
     VarianceDistribution,
     explained,
+    movable,
     variance_distribution,
     variance_nulls,
 )
+from xinc_pl.analysis.moved_clusters import MovableClusters
 from xinc_pl.analysis.nulls import shift_offsets
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName
 from xinc_pl.analysis.request import Request
@@ -49,6 +51,7 @@ class GroupingVariance(XINCCallback):
         num_shifts: How many shifts of each kind make the null. The smallest p is 1 / (1 + ``num_shifts``): for a
             finished run give 199 or more.
         num_compared: Of how many neurons of each layer, a seeded sample, the null is.
+        max_neurons: Of larger layers a seeded sample of so many neurons; by default all are looked at.
         shuffled: Show clusters of the same areas at shuffled pixels too, as the paper does. They are no null: any
             contiguous clusters beat them, in an untrained network's first block 170 times.
         **kwargs: When to dissect, what, and how, as for every ``XINCCallback``.
@@ -82,6 +85,7 @@ class GroupingVariance(XINCCallback):
         grid: tuple[int, int] = (4, 8),
         num_shifts: int = NUM_SHIFTS,
         num_compared: int = NUM_COMPARED,
+        max_neurons: int | None = None,
         shuffled: bool = False,
         **kwargs: Any,  # noqa: ANN401 - the command line looks them up
     ) -> None:
@@ -91,6 +95,8 @@ class GroupingVariance(XINCCallback):
             raise ValueError(f"GroupingVariance: grid is {grid!r}; give rows and columns, such as (4, 8)")
         check_whole("GroupingVariance", "num_shifts", num_shifts, 1)
         check_whole("GroupingVariance", "num_compared", num_compared, 1)
+        if max_neurons is not None:
+            check_whole("GroupingVariance", "max_neurons", max_neurons, 1)
         for side in grid:
             check_whole("GroupingVariance", "grid", side, 1)
         if partitions is not None and not partitions:
@@ -107,6 +113,7 @@ class GroupingVariance(XINCCallback):
         except ValueError as error:
             raise ValueError(f"GroupingVariance: {error}") from None
         self.num_shifts, self.num_compared, self.shuffled = num_shifts, num_compared, shuffled
+        self.max_neurons = max_neurons
         self._shown: set[int] = set()
 
     def take_up(self, frames: Sequence[Frame], board: Board) -> None:
@@ -129,7 +136,7 @@ class GroupingVariance(XINCCallback):
     def request(self) -> Request:
         """All partitions, and if asked for each one's areas at shuffled pixels."""
         shuffled = tuple(each.control for each in self.partitions) if self.shuffled else ()
-        return Request(partitions=(*self.partitions, *shuffled))
+        return Request((*self.partitions, *shuffled), max_neurons=self.max_neurons, seed=self.seed)
 
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """For each layer, all partitions over the training, and beside their null."""
@@ -147,7 +154,8 @@ class GroupingVariance(XINCCallback):
             partitions = dissected.available(self.partitions)
             self._show_partitions(dissected, partitions, outputs)
             labels = {each: dissected.labels(each) for each in partitions}
-            results = [self._of_layer(dissected, layer, labels) for layer in layers]
+            clusters = movable(labels)
+            results = [self._of_layer(dissected, layer, clusters, labels) for layer in layers]
             picture = partial(draw_variances, results, epoch=outputs.epoch, quality=dissected.quality)
             outputs.image("all_layers", "variances", picture, dissected.frame.index)
             for result in results:
@@ -155,11 +163,15 @@ class GroupingVariance(XINCCallback):
             self._explain(dissected, layers, labels, outputs)
 
     def _of_layer(
-        self, dissected: DissectedFrame, layer: str, labels: Mapping[Partition, Tensor]
+        self,
+        dissected: DissectedFrame,
+        layer: str,
+        clusters: Mapping[Partition, MovableClusters],
+        partitions: Iterable[Partition],
     ) -> Sequence[VarianceDistribution]:
-        nulls = variance_nulls(dissected.canvas[layer], labels, self.num_shifts, self.num_compared, self.seed)
-        statistics = dissected.statistics(layer)
-        return [variance_distribution(layer, statistics, each, nulls.get(each)) for each in labels]
+        nulls = variance_nulls(dissected.canvas[layer], clusters, self.num_shifts, self.num_compared, self.seed)
+        statistics = dissected.statistics(layer, self.request())
+        return [variance_distribution(layer, statistics, each, nulls.get(each)) for each in partitions]
 
     def _explain(
         self,

@@ -99,8 +99,8 @@ class NeuronUMAP(XINCCallback):
         return True
 
     def request(self) -> Request:
-        """Sums in the clusters of Gabor responses."""
-        return Request(partitions=(self.partition,))
+        """Sums in the clusters of Gabor responses, of the neurons that are laid out."""
+        return Request((self.partition,), max_neurons=self.max_neurons, seed=self.seed)
 
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Movement of all layers."""
@@ -114,7 +114,7 @@ class NeuronUMAP(XINCCallback):
             return
         projector = Projector()
         for layer in layers:
-            statistics = dissected.statistics(layer)
+            statistics = dissected.statistics(layer, self.request())
             num_neurons = dissected.canvas[layer].num_neurons
             points = neuron_points(statistics, num_neurons, self.partition.key, self.max_neurons, self.seed)
             outputs.scalars(layer, {"neurons": len(points.neurons), "left_out": points.num_left_out})
@@ -128,7 +128,8 @@ class NeuronUMAP(XINCCallback):
             if self.aligned:
                 self._moments.setdefault(layer, {})[outputs.epoch] = _rounded(points)
             if self.projector:
-                projector.add_layer(dissected.canvas[layer], statistics, points, layout, self.seed)
+                unit = mean_magnitude(dissected.totals(layer))
+                projector.add_layer(dissected.canvas[layer], statistics, unit, points, layout, self.seed)
         if self.projector:
             outputs.embedding("all_layers", "neurons", projector.embedding())
 
@@ -239,7 +240,7 @@ class NeuronUMAP(XINCCallback):
         """Some neurons of each group: the first in an order that is always the same, so that they stay."""
         from xinc_pl.plots.neuron_layout import MEMBERS, Member
 
-        canvas, unit = dissected.canvas[layer], mean_magnitude(dissected.statistics(layer)) or 1.0
+        canvas, unit = dissected.canvas[layer], mean_magnitude(dissected.totals(layer)) or 1.0
         rank = torch.randperm(canvas.num_neurons, generator=torch.Generator().manual_seed(self.seed)).numpy()
         members = []
         for group in range(int(layout.groups.max()) + 1):

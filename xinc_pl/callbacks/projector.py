@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xinc_pl.analysis.canvas_sample import mean_magnitude, neuron_label, sample_neurons
+from xinc_pl.analysis.canvas_sample import neuron_label, sample_neurons
 from xinc_pl.analysis.neuron_layout import NeuronLayout, NeuronPoints
 from xinc_pl.canvas import LayerCanvas, LayerStatistics
 
@@ -47,11 +47,12 @@ class Projector:
         self,
         canvas: LayerCanvas,
         statistics: LayerStatistics,
+        unit: float,
         points: NeuronPoints,
         layout: NeuronLayout | None,
         seed: int,
     ) -> None:
-        """Add a layer's neurons, or a fixed sample of them."""
+        """Add a layer's neurons, or a fixed sample of them; ``unit`` is that of their maps' colours."""
         rows = sample_neurons(statistics.num_neurons, MAX_NEURONS, seed)
         neurons = statistics.neurons.numpy()[rows]
         vector_of = dict(zip(points.neurons.tolist(), points.vectors, strict=True))
@@ -67,7 +68,7 @@ class Projector:
                     "yes" if statistics.zero_map[row] else "no",
                 )
             )
-        self._sprites.append(_sprites(canvas, torch.from_numpy(neurons), mean_magnitude(statistics)))
+        self._sprites.append(_sprites(canvas, torch.from_numpy(neurons), unit))
 
     def embedding(self) -> Embedding:
         """All that has been added."""

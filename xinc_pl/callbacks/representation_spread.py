@@ -10,6 +10,7 @@ import numpy as np
 from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.analysis.representation_spread import Spread, spread_of
 from xinc_pl.analysis.request import Request
+from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.outputs import Outputs
 
@@ -22,6 +23,7 @@ class RepresentationSpread(XINCCallback):
     Args:
         mass: Neurons per pixel are counted above the threshold at which the largest contributions make up all but this
             share of everything: 0.1 for the 90 % that matter most.
+        max_neurons: Of larger layers a seeded sample of so many neurons; by default all are looked at.
         **kwargs: When to dissect, what, and how, as for every ``XINCCallback``.
     """
 
@@ -37,15 +39,23 @@ class RepresentationSpread(XINCCallback):
         "gini": "inequality of neurons: 0, all contribute alike; 1, one does everything (none if all are zero)",
     }
 
-    def __init__(self, mass: Sequence[float] = (0.1, 0.5), **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
+    def __init__(
+        self,
+        mass: Sequence[float] = (0.1, 0.5),
+        max_neurons: int | None = None,
+        **kwargs: Any,  # noqa: ANN401 - the command line looks them up
+    ) -> None:
         super().__init__(**kwargs)
+        if max_neurons is not None:
+            check_whole("RepresentationSpread", "max_neurons", max_neurons, 1)
         if not mass or not all(0 < each < 1 for each in mass):
             raise ValueError(f"RepresentationSpread: mass is {list(mass)}; give shares between 0 and 1, such as 0.1")
         self.mass = tuple(sorted(set(mass)))
+        self.max_neurons = max_neurons
 
     def request(self) -> Request:
         """The thresholds."""
-        return Request(masses=self.mass)
+        return Request(masses=self.mass, max_neurons=self.max_neurons, seed=self.seed)
 
     def charts(self, layers: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Each quantity, of all layers."""
@@ -59,7 +69,7 @@ class RepresentationSpread(XINCCallback):
 
         for dissected in frames:
             index = dissected.frame.index
-            spreads = [spread_of(layer, dissected.statistics(layer), self.mass) for layer in layers]
+            spreads = [spread_of(layer, dissected.statistics(layer, self.request()), self.mass) for layer in layers]
             picture = partial(draw_spread, spreads, epoch=outputs.epoch, quality=dissected.quality)
             outputs.image("all_layers", "spread", picture, index)
             picture = partial(draw_neurons_per_pixel, spreads, epoch=outputs.epoch, quality=dissected.quality)

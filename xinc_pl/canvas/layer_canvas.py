@@ -223,19 +223,36 @@ class LayerCanvas:
         with undisturbed():
             return layer_totals(self._rule, self.sample)
 
-    def statistics(self, partitions: Partitions | None = None, mass: Sequence[float] = (0.1, 0.5)) -> LayerStatistics:
+    def statistics(
+        self,
+        partitions: Partitions | None = None,
+        mass: Sequence[float] = (0.1, 0.5),
+        neurons: Neurons | None = None,
+    ) -> LayerStatistics:
         """Statistics over all neurons of the layer (of its ``sample``), in two streamed passes.
 
         Args:
             partitions: By name, a label per pixel, integers 0 to K - 1 (H, W), or masks bool (K, H, W), which may
                 overlap.
             mass: For which shares x of the whole a threshold is wanted.
+            neurons: Indices of the neurons that it is about instead, in any order; the result has them ascending.
 
         Raises:
-            ValueError: A partition does not fit the maps, has negative labels or gaps; a mass is not within (0, 1).
+            ValueError: A partition does not fit the maps, has negative labels or gaps; a mass is not within (0, 1);
+                there is no such neuron.
         """
+        chosen = self.sample if neurons is None else self._indices(neurons).sort().values.cpu()
         with undisturbed():
-            return stream_layers([self._rule], self.sample, [partitions or {}], mass)[0]
+            return stream_layers([self._rule], chosen, [partitions or {}], mass)[0]
+
+    def sampled(self, max_neurons: int | None, seed: int = 0) -> Tensor:
+        """A seeded sample of at most so many of the neurons that statistics are about: int64 (n,), ascending.
+
+        A larger one for the same seed holds it.
+        """
+        if max_neurons is None:
+            return self.sample
+        return self.sample[sampled(len(self.sample), max_neurons, seed)]
 
     def _parts(self, indices: Tensor) -> Iterator[tuple[MapGroup, Tensor]]:
         for group in self._rule.groups(indices):

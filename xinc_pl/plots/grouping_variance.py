@@ -14,7 +14,7 @@ from xinc_pl.analysis.nulls import Null
 from xinc_pl.plots.charts import boxes, log_axis, log_places
 from xinc_pl.plots.figures import FONT_SIZE, HEADING_SIZE, moment_title
 from xinc_pl.plots.palette import NULL_COLOUR, PARTITION_COLOURS
-from xinc_pl.plots.words import count_words, number, p_words
+from xinc_pl.plots.words import count_words, number, p_words, part_words
 
 LIMITS = (1e-5, 10.0)
 """Of the variance. Fixed, so that moments can be compared; what lies beyond is drawn at the edge."""
@@ -136,7 +136,7 @@ def _draw_curves(axes: Axes, layer: Sequence[VarianceDistribution], is_last: boo
 
 def _layer_title(result: VarianceDistribution) -> str:
     dropped = f", {result.num_zero_maps:,} zero maps left out" if result.num_zero_maps else ""
-    return f"{result.layer} ({len(result.variances):,} neurons{dropped})"
+    return f"{result.layer} ({part_words(len(result.variances), result.num_in_layer)} neurons{dropped})"
 
 
 def _pale(colour: str) -> tuple[float, float, float]:

@@ -11,6 +11,7 @@ from xinc_pl.analysis.representation_spread import SHARES, Spread
 from xinc_pl.plots.charts import log_axis, log_places
 from xinc_pl.plots.figures import FONT_SIZE, HEADING_SIZE, MAGNITUDE_COLOURS, MARGIN, TITLE_HEIGHT, Sheet, moment_title
 from xinc_pl.plots.palette import layer_colours
+from xinc_pl.plots.words import part_words
 
 CONTRIBUTION_LIMITS = (1e-4, 1e3)
 """Of a single contribution, in multiples of the layer's mean."""
@@ -45,7 +46,7 @@ def draw_spread(spreads: Sequence[Spread], *, epoch: int, quality: str) -> Figur
 def _draw_pixels(axes: Axes, spreads: Sequence[Spread], colours: dict[str, str]) -> None:
     for spread in spreads:
         share = 100 * np.linspace(0, 1, len(spread.pixels_per_neuron))
-        label = f"{spread.layer} ({spread.num_neurons:,})"
+        label = f"{spread.layer} ({part_words(spread.num_neurons, spread.num_in_layer)})"
         axes.plot(share, 100 * spread.pixels_per_neuron, color=colours[spread.layer], linewidth=2, label=label)
     axes.set_xlim(0, 100)
     axes.set_ylim(0, 100)

@@ -13,6 +13,11 @@ def number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
+def part_words(count: int, whole: int | None) -> str:
+    """How many, and of how many where that is more: ``1,000 of 18,352``."""
+    return f"{count:,}" if whole is None or whole == count else f"{count:,} of {whole:,}"
+
+
 def p_words(null: Null) -> str:
     """``p 0.12``; ``p ≤ 0.04`` where it is the smallest that there can be."""
     if not null.exists:

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from xinc_pl.analysis.comparison import LayerComparison, compare_layer
-from xinc_pl.analysis.grouping_variance import variance_nulls
+from xinc_pl.analysis.grouping_variance import movable, variance_nulls
 from xinc_pl.analysis.joint_layout import JointLayout, joint_layout
 from xinc_pl.analysis.matched_maps import MatchedMaps, matched_maps
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionUnavailableError
@@ -129,10 +129,10 @@ def compare_runs(
         check_same_layers(names, runs[0], dissected[0].canvas, control, signal.canvas)
     controls = find_controls(runs, dissected[0], signal)
     partitions, labels = _partitions(dissected[0])
+    clusters = movable({partition: labels[partition.key] for partition in partitions})
     compared = []
     for name in names:
         statistics = [each.canvas[name].statistics(labels, ()) for each in dissected]
-        clusters = {partition: labels[partition.key] for partition in partitions}
         nulls = [variance_nulls(each.canvas[name], clusters, seed=seed) for each in dissected]
         found = controls.of(name, dissected, {VECTORS.key: labels[VECTORS.key]})
         compared.append(compare_layer(name, statistics, partitions, VECTORS, seed, nulls, found))

@@ -59,6 +59,7 @@ class LayerTotals:
 
     Attributes:
         neurons: int64 (N,), which neurons of the layer the rows below are: all, or a sample.
+        num_in_layer: How many neurons the layer has.
         size: Height H and width W.
         total: (H, W), sum of A over neurons.
         sum: (N,), sum of A over pixels.
@@ -69,6 +70,7 @@ class LayerTotals:
     """
 
     neurons: Tensor
+    num_in_layer: int
     size: tuple[int, int]
     total: Tensor
     sum: Tensor

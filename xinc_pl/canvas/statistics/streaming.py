@@ -144,6 +144,7 @@ def _gather(
 def _totals(rule: ContributionRule, neurons: Tensor, first: FirstPass, zero_inputs: Tensor) -> LayerTotals:
     return LayerTotals(
         neurons=neurons,
+        num_in_layer=rule.num_neurons,
         size=rule.size,
         total=first.total.cpu(),
         sum=first.sum.cpu(),
