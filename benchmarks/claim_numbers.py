@@ -137,12 +137,13 @@ def _groups(canvas: LayerCanvas, frame: Frame, seed: int) -> Iterator[Found]:
             labels[Partition(name)] = labels_of(Partition(name), frame)  # type: ignore[arg-type] # a name
         except PartitionUnavailableError:
             continue
-    nulls = variance_nulls(canvas, movable(labels), NUM_SHIFTS, NUM_COMPARED, seed)
+    clusters = movable(labels)
+    nulls = variance_nulls(canvas, clusters, NUM_SHIFTS, NUM_COMPARED, seed)
     for partition, null in nulls.items():
         yield f"{partition.name}: variance over shifts'", null.ratio, 1.0, null.p
     objects, colours = Partition("instances"), Partition("rgb")
     if objects in nulls and colours in labels:
-        left = explained(canvas, labels[objects], labels[colours], True, NUM_COMPARED, seed)
+        left = explained(canvas, clusters[objects], labels[colours], NUM_COMPARED, seed)
         for name, rest in (("colour", left.colour), ("place", left.place)):
             ratio = nulls[objects].actual / rest if rest > 0 else math.nan
             yield f"instances: variance over what {name} explains", ratio, 1.0, math.nan

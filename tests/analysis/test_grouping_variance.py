@@ -8,6 +8,7 @@ from tiny import tiny_clip, tiny_video
 
 from xinc_pl import Image, dissect
 from xinc_pl.analysis.grouping_variance import explained, movable, variance_distribution, variance_nulls
+from xinc_pl.analysis.moved_clusters import MovableClusters
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName, labels_of
 from xinc_pl.canvas import LayerCanvas
 from xinc_pl.models import NeRV, nerv_from_released
@@ -119,9 +120,9 @@ def test_a_null_is_about_the_same_median_as_the_statistics() -> None:
 
 def test_of_objects_colour_and_place_explain_less_than_all() -> None:
     instances, colours = labels_of(Partition("instances"), FRAME), labels_of(Partition("rgb", 4), FRAME)
-    left = explained(CANVAS["block_1"], instances, colours)
+    left = explained(CANVAS["block_1"], MovableClusters.of(instances), colours)
     statistics = CANVAS["block_1"].statistics({"instances": instances})
     whole = variance_distribution("block_1", statistics, Partition("instances")).median
     assert 0 < left.colour < whole
     assert 0 < left.place < whole
-    assert left == explained(CANVAS["block_1"], instances, colours), "seeded"
+    assert left == explained(CANVAS["block_1"], MovableClusters.of(instances), colours), "seeded"

@@ -100,6 +100,8 @@ def test_colour_explains_what_follows_colour_and_not_what_does_not() -> None:
     clusters = MovableClusters.of(objects)
     maps = 1.0 + (torch.arange(16)[:, None] < 6) + torch.zeros(1, 16, 16)
     (plain,) = shifted_nulls(maps, [clusters], shift_offsets((16, 16), 1, 0))
-    assert given(maps, clusters, colours.numpy(), 0) == pytest.approx(plain.actual), "stripes stay within the object"
-    anywhere = given(maps, clusters, np.zeros((16, 16), np.int64), 0)
+    assert given(maps, clusters, [colours.numpy()], 0) == pytest.approx([plain.actual]), (
+        "stripes stay within the object"
+    )
+    _, anywhere = given(maps, clusters, [colours.numpy(), np.zeros((16, 16), np.int64)], 0)
     assert anywhere < 0.05 * plain.actual, "pixels of one stratum may go anywhere"

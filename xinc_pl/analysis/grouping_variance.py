@@ -135,9 +135,8 @@ def variance_nulls(
 
 def explained(
     canvas: LayerCanvas,
-    instances: Tensor,
+    instances: MovableClusters,
     colours: Tensor,
-    signed: bool = True,
     num_neurons: int = NUM_COMPARED,
     seed: int = 0,
 ) -> Explained:
@@ -145,15 +144,13 @@ def explained(
 
     Args:
         canvas: The layer's.
-        instances: Masks bool (K, H, W) of the objects.
+        instances: The objects.
         colours: Labels (H, W) of colours.
-        signed: Whether deltas keep their sign.
         num_neurons: How many neurons, the layer's own sample of them for this seed.
         seed: Of neurons and permutations.
     """
-    magnitudes, clusters = _magnitudes(canvas, num_neurons, seed), MovableClusters.of(instances, signed)
-    colour, place = (given(magnitudes, clusters, strata, seed) for strata in (colours.numpy(), cells(canvas.size)))
-    return Explained(colour, place)
+    magnitudes = _magnitudes(canvas, num_neurons, seed)
+    return Explained(*given(magnitudes, instances, [colours.numpy(), cells(canvas.size)], seed))
 
 
 def _magnitudes(canvas: LayerCanvas, num_neurons: int, seed: int) -> Tensor:

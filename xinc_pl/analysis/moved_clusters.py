@@ -108,8 +108,8 @@ def _deltas(rows: Tensor, clusters: MovableClusters) -> Tensor:
     return (sums / clusters.areas[:, None]).double()
 
 
-def given(magnitudes: Tensor, clusters: MovableClusters, strata: Integers, seed: int) -> float:
-    """The median over neurons of the variance of deltas that is left when pixels are permuted within strata.
+def given(magnitudes: Tensor, clusters: MovableClusters, strata: Sequence[Integers], seed: int) -> list[float]:
+    """The medians over neurons of the variance of deltas that is left when pixels are permuted within strata.
 
     It tells how much of the variance of, say, objects their colours alone explain. It is no null: within a stratum the
     pixels are shuffled, which any contiguous clusters beat.
@@ -117,11 +117,14 @@ def given(magnitudes: Tensor, clusters: MovableClusters, strata: Integers, seed:
     Args:
         magnitudes: (n, H, W), of a sample of neurons.
         clusters: What is permuted.
-        strata: int64 (H, W), which pixels may change places: clusters of like colour, or places.
+        strata: int64 (H, W) each, which pixels may change places: clusters of like colour, or places.
         seed: Of the permutation. So many pixels change places that another one gives all but the same.
     """
-    order = torch.from_numpy(permuted_within(strata.ravel(), np.random.default_rng(seed)))
-    return float(_medians(magnitudes, [clusters], [[order[clusters.pixel]]])[0, 0])
+    orders = [torch.from_numpy(permuted_within(each.ravel(), np.random.default_rng(seed))) for each in strata]
+    medians: list[float] = _medians(magnitudes, [clusters], [[order[clusters.pixel]] for order in orders])[
+        :, 0
+    ].tolist()
+    return medians
 
 
 def _medians(

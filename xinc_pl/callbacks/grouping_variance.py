@@ -1,12 +1,13 @@
 """Do neurons specialise in objects, colours, textures or places?"""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from xinc_pl.analysis.channels import as_rgb
@@ -14,20 +15,21 @@ from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.analysis.grouping_variance import (
     NUM_COMPARED,
     NUM_SHIFTS,
+    Explained,
     VarianceDistribution,
     explained,
     movable,
     variance_distribution,
     variance_nulls,
 )
-from xinc_pl.analysis.moved_clusters import MovableClusters
-from xinc_pl.analysis.nulls import shift_offsets
+from xinc_pl.analysis.nulls import Null, shift_offsets
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName
 from xinc_pl.analysis.request import Request
 from xinc_pl.arguments import check_whole
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.board import Board
 from xinc_pl.callbacks.outputs import Outputs
+from xinc_pl.canvas.maps.threads import in_threads
 from xinc_pl.frames import Frame
 
 
@@ -154,48 +156,40 @@ class GroupingVariance(XINCCallback):
             partitions = dissected.available(self.partitions)
             self._show_partitions(dissected, partitions, outputs)
             labels = {each: dissected.labels(each) for each in partitions}
-            clusters = movable(labels)
-            results = [self._of_layer(dissected, layer, clusters, labels) for layer in layers]
+            results = self._of_layers(dissected, layers, labels, outputs)
             picture = partial(draw_variances, results, epoch=outputs.epoch, quality=dissected.quality)
             outputs.image("all_layers", "variances", picture, dissected.frame.index)
             for result in results:
                 self._log(result, dissected, outputs)
-            self._explain(dissected, layers, labels, outputs)
 
-    def _of_layer(
-        self,
-        dissected: DissectedFrame,
-        layer: str,
-        clusters: Mapping[Partition, MovableClusters],
-        partitions: Iterable[Partition],
-    ) -> Sequence[VarianceDistribution]:
-        nulls = variance_nulls(dissected.canvas[layer], clusters, self.num_shifts, self.num_compared, self.seed)
-        statistics = dissected.statistics(layer, self.request())
-        return [variance_distribution(layer, statistics, each, nulls.get(each)) for each in partitions]
-
-    def _explain(
+    def _of_layers(
         self,
         dissected: DissectedFrame,
         layers: Sequence[str],
         labels: Mapping[Partition, Tensor],
         outputs: Outputs,
-    ) -> None:
-        """What colour and place alone explain of the variance of instances, where the frame has masks and colours."""
-        found = {each.name: each for each in labels}
-        if not {"instances", "rgb"} <= set(found):
-            return
-        for layer in layers:
-            left = explained(
-                dissected.canvas[layer],
-                labels[found["instances"]],
-                labels[found["rgb"]],
-                self.convention != "released",
-                self.num_compared,
-                self.seed,
-            )
-            values = {"instances/given_colour": left.colour, "instances/given_place": left.place}
-            finite = {name: value for name, value in values.items() if math.isfinite(value)}
-            outputs.scalars(layer, finite, dissected.frame.index)
+    ) -> list[list[VarianceDistribution]]:
+        clusters, canvas = movable(labels), dissected.canvas
+        # What colour and place alone explain, where the frame has masks and colours.
+        named = {each.name: each for each in labels}
+        both = (named["instances"], named["rgb"]) if {"instances", "rgb"} <= set(named) else None
+
+        def nulls(layer: str) -> tuple[Mapping[Partition, Null], Explained | None]:
+            found = variance_nulls(canvas[layer], clusters, self.num_shifts, self.num_compared, self.seed)
+            if both is None:
+                return found, None
+            objects, colours = both
+            return found, explained(canvas[layer], clusters[objects], labels[colours], self.num_compared, self.seed)
+
+        results = []
+        for layer, (found, left) in zip(layers, in_threads(nulls, layers, torch.get_num_threads()), strict=True):
+            if left is not None:
+                values = {"instances/given_colour": left.colour, "instances/given_place": left.place}
+                finite = {name: value for name, value in values.items() if math.isfinite(value)}
+                outputs.scalars(layer, finite, dissected.frame.index)
+            statistics = dissected.statistics(layer, self.request())
+            results.append([variance_distribution(layer, statistics, each, found.get(each)) for each in labels])
+        return results
 
     def _log(self, results: Sequence[VarianceDistribution], dissected: DissectedFrame, outputs: Outputs) -> None:
         index = dissected.frame.index

@@ -20,6 +20,8 @@ from xinc_pl.analysis.nulls import shift_offsets
 from xinc_pl.arguments import check_number, check_whole
 from xinc_pl.callbacks.base import XINCCallback
 from xinc_pl.callbacks.outputs import Outputs
+from xinc_pl.canvas import LayerCanvas
+from xinc_pl.canvas.maps.threads import in_threads
 
 Pair = tuple[int, int]
 _NUM_SHIFTS = 24
@@ -180,7 +182,12 @@ class PlaceOrContent(XINCCallback):
 
         before, now = pair
         index = now.frame.index
-        results = [self._of_layer(pair, layer, path, other) for layer in layers]
+        canvases = before.canvas, now.canvas
+
+        def of_layer(layer: str) -> analysis.PlaceOrContent:
+            return self._of_layer((canvases[0][layer], canvases[1][layer]), path, other)
+
+        results = in_threads(of_layer, layers, torch.get_num_threads())
         for result in results:
             self._log(result, index, outputs)
         courses = [
@@ -203,15 +210,14 @@ class PlaceOrContent(XINCCallback):
 
     def _of_layer(
         self,
-        pair: tuple[DissectedFrame, DissectedFrame],
-        layer: str,
+        pair: tuple[LayerCanvas, LayerCanvas],
         path: analysis.ContentPath,
         other: analysis.ContentPath | None,
     ) -> analysis.PlaceOrContent:
-        neurons = torch.from_numpy(sample_neurons(pair[0].canvas[layer].num_neurons, self.num_neurons, self.seed))
-        before, now = (each.canvas[layer].magnitudes(neurons) for each in pair)
-        offsets = shift_offsets(pair[1].frame.size, _NUM_SHIFTS, self.seed)
-        return analysis.place_or_content(layer, before, now, path, other, offsets)
+        neurons = torch.from_numpy(sample_neurons(pair[0].num_neurons, self.num_neurons, self.seed))
+        before, now = (each.magnitudes(neurons) for each in pair)
+        offsets = shift_offsets(pair[0].size, _NUM_SHIFTS, self.seed)
+        return analysis.place_or_content(pair[0].name, before, now, path, other, offsets)
 
     def _log(self, result: analysis.PlaceOrContent, index: int, outputs: Outputs) -> None:
         names = ("lower_quartile", "median", "upper_quartile")
