@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from xinc_pl.analysis.partitions import Partition, PartitionUnavailableError, labels_of
 from xinc_pl.analysis.request import EVERY_NEURON, Request, Sample
 from xinc_pl.canvas import Canvas, Convention, LayerStatistics, LayerTotals, Recording, record
+from xinc_pl.canvas.maps.threads import one_torch_thread
 from xinc_pl.frames import Frame, psnr_from_mse
 
 Output = list[int | str] | int | str | Callable[..., Any] | None
@@ -101,7 +102,12 @@ class DissectedFrame:
     @cached_property
     def canvas(self) -> Canvas:
         """The frame's canvas."""
-        return self.recording.dissect(convention=self.convention)
+        recording = self.recording
+        if self.convention == "effect" or recording.device.type != "cpu":
+            return recording.dissect(convention=self.convention)
+        # Many small steps: with several threads they mostly wait for each other, the more so where others are at work.
+        with one_torch_thread():
+            return recording.dissect(convention=self.convention)
 
     @cached_property
     def reconstruction(self) -> Tensor:
