@@ -14,6 +14,7 @@ from xinc_pl.canvas.errors import DissectionError
 from xinc_pl.canvas.layers.activation import Activation
 from xinc_pl.canvas.layers.convolution import kernel_outputs
 from xinc_pl.canvas.layers.layer import Layer
+from xinc_pl.canvas.layers.patches import patches_of, products
 from xinc_pl.canvas.layers.placement import Placement
 from xinc_pl.canvas.layers.steps import SPATIAL, Step, StepKind
 from xinc_pl.canvas.maps.group import MapGroup
@@ -145,7 +146,14 @@ class ConvolutionRule(ContributionRule):
 
     def kernel_outputs(self, neurons: Tensor, with_bias: bool = True) -> Tensor:
         """Z of kernels ``neurons``: (n, h, w)."""
-        return kernel_outputs(self.layer.operands, neurons, self._bias_of(neurons) if with_bias else None)[0]
+        bias = self._bias_of(neurons) if with_bias else None
+        if self._patches is None:
+            return kernel_outputs(self.layer.operands, neurons, bias)[0]
+        return products(self.layer.operands, self._patches, neurons, bias).view(len(neurons), *self.grid)
+
+    @cached_property
+    def _patches(self) -> Tensor | None:
+        return patches_of(self.layer.operands, self.grid)
 
     def _outputs_within(self, neurons: Tensor, rows: Span, columns: Span) -> Tensor:
         """Some rows and columns of Z."""
