@@ -79,9 +79,7 @@ def test_fit_trains_dissects_keeps_checkpoints_and_sums_up(base: str, capsys: py
     pictures = list((run / "xinc/contribution_canvas").rglob("*.png"))
     assert len(pictures) == 3 * 3
     assert {Image.open(picture).size[0] for picture in pictures} == {1280}
-    analyses = {"grouping_variance", "representation_spread", "contribution_vs_intensity"}
-    if base == "nerv":
-        analyses |= {"object_contributions", "motion_contributions"}  # place or content: in longer clips
+    analyses = {"grouping_variance", "representation_spread", "contribution_vs_intensity"}  # more in longer clips
     assert {path.name for path in (run / "xinc").iterdir()} == {
         *("contribution_canvas", "neuron_umap", "recordings"),
         *analyses,
