@@ -111,7 +111,7 @@ def table(names: Sequence[str], signals: Sequence[tuple[str, FramesDataModule]],
 def main() -> None:
     """Measure all of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=150, help="of each image network")
+    parser.add_argument("--steps", type=int, default=200, help="of each image network")
     parser.add_argument("--epochs", type=int, default=15, help="of each network of clips")
     parser.add_argument("--image_size", type=int, nargs=2, default=IMAGE_SIZE, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--clip_size", type=int, nargs=2, default=CLIP_SIZE, metavar=("HEIGHT", "WIDTH"))

@@ -183,7 +183,7 @@ def motion(shown: Shown) -> Figure | None:
 def points(shown: Shown, layer: str) -> Figure | None:
     """Neurons of a layer as points in a plane, in groups, with maps of some (Fig. 10, 12, 13)."""
     frame, canvas = shown.first, shown.first.canvas[layer]
-    vectors = neuron_points(frame.statistics(layer), canvas.num_neurons, GABOR.key, MAX_POINTS)
+    vectors = neuron_points(frame.statistics(layer), GABOR.key, MAX_POINTS)
     neighbours = paper_neighbours(canvas.num_neurons, len(vectors.neurons))
     layout = neuron_layout(vectors, num_neighbours=neighbours)
     if layout is None:

@@ -57,17 +57,17 @@ def test_points_are_a_fixed_sample_whoever_has_a_vector() -> None:
     canvas = dissect(network, torch.tensor([0.5]))["head"]
     partition = {"p": torch.arange(512).view(16, 32) // 128}
     number = canvas.num_neurons
-    first = neuron_points(canvas.statistics(partition), number, "p", 12, seed=3)
+    first = neuron_points(canvas.statistics(partition), "p", 12, seed=3)
     with torch.no_grad():
         network.head.weight[:, int(first.neurons[2]) // 3] = 0
         network.head.bias.zero_()
-    again = neuron_points(dissect(network, torch.tensor([0.5]))["head"].statistics(partition), number, "p", 12, seed=3)
+    again = neuron_points(dissect(network, torch.tensor([0.5]))["head"].statistics(partition), "p", 12, seed=3)
     assert len(first.neurons) == 12
     assert set(again.neurons) < set(first.neurons)
     assert len(again.neurons) + again.num_left_out == 12
     assert again.num_neurons == number
     few = dissect(network, torch.tensor([0.5]), max_neurons=10)["block_2"]
-    sampled = neuron_points(few.statistics(partition), few.num_neurons, "p", 100)
+    sampled = neuron_points(few.statistics(partition), "p", 100)
     assert sampled.neurons.tolist() == few.sample.tolist(), "indices of the layer's neurons, not rows"
 
 

@@ -140,3 +140,12 @@ def test_statistics_of_chosen_neurons_come_in_ascending_order_and_refuse_what_is
     torch.testing.assert_close(found.total, canvas.magnitudes([0, 2, 3]).double().sum(0), rtol=1e-6, atol=0)
     with pytest.raises(ValueError, match="has neurons 0 to"):
         canvas.statistics(neurons=[10**6])
+
+
+def test_a_sample_of_a_whole_layer_is_the_layer_and_not_gone_through_again() -> None:
+    few, everything = Request((GRID,), max_neurons=10**6), Request((COMB,), (0.5,))
+    dissected = DissectedFrame(tiny_clip().xinc_frames([0])[0], tiny_video().network, "paper", [few, everything])
+    statistics = dissected.statistics("head", few)
+    assert dissected.statistics("head") is statistics
+    assert dissected.totals("head") is statistics
+    assert set(statistics.partitions) == {GRID.key, COMB.key}

@@ -1,6 +1,7 @@
 """A frame and its canvas at one moment of the training, shared by all who ask for it."""
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -103,10 +104,9 @@ class DissectedFrame:
     def canvas(self) -> Canvas:
         """The frame's canvas."""
         recording = self.recording
-        if self.convention == "effect" or recording.device.type != "cpu":
-            return recording.dissect(convention=self.convention)
         # Many small steps: with several threads they mostly wait for each other, the more so where others are at work.
-        with one_torch_thread():
+        steps_are_small = self.convention != "effect" and recording.device.type == "cpu"
+        with one_torch_thread() if steps_are_small else nullcontext():
             return recording.dissect(convention=self.convention)
 
     @cached_property
@@ -171,9 +171,8 @@ class DissectedFrame:
         return tuple(each for each in partitions if self._allows(each))
 
     def totals(self, layer: str) -> LayerTotals:
-        """Sums of one layer. Where all is to be known of its neurons, it is computed at once."""
-        of_every_neuron = [each for each in self._requests if each.sample == EVERY_NEURON]
-        if (layer, EVERY_NEURON) in self._statistics or Request.united(of_every_neuron) != Request():
+        """Sums of one layer. Where more is to be known of all its neurons, it is computed at once."""
+        if (layer, EVERY_NEURON) in self._statistics or self._wanted(layer, EVERY_NEURON) != Request():
             return self.statistics(layer)
         if layer not in self._totals:
             self._totals[layer] = self.canvas[layer].totals()
@@ -186,9 +185,10 @@ class DissectedFrame:
             layer: The layer.
             request: What is to be in them, one of those that were given; by default they are about all neurons.
         """
-        sample = (request or Request()).sample
+        canvas = self.canvas[layer]
+        sample = EVERY_NEURON if request is None else request.sample(len(canvas.sample))
         if (layer, sample) not in self._statistics:
-            wanted = Request.united(self._requests, sample)
+            wanted = self._wanted(layer, sample)
             # A partition that fails for another reason is the trouble of the callback that asks for its labels.
             partitions = {}
             for each in wanted.partitions:
@@ -196,9 +196,13 @@ class DissectedFrame:
                     partitions[each.key] = self.labels(each)
                 except Exception:
                     continue
-            canvas = self.canvas[layer]
             self._statistics[layer, sample] = canvas.statistics(partitions, wanted.masses, canvas.sampled(*sample))
         return self._statistics[layer, sample]
+
+    def _wanted(self, layer: str, sample: Sample) -> Request:
+        """All that has been requested of these neurons of a layer."""
+        num_neurons = len(self.canvas[layer].sample)
+        return Request.united(each for each in self._requests if each.sample(num_neurons) == sample)
 
     def _allows(self, partition: Partition) -> bool:
         try:

@@ -30,8 +30,8 @@ class MovableClusters:
     pixel: Tensor
     areas: Tensor
     signed: bool
-    _shifted: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
-    _parts: "dict[tuple[int, ...], MovableClusters]" = field(default_factory=dict)
+    _shifted: dict[tuple[int, ...], Tensor] = field(default_factory=dict, init=False, repr=False)
+    _parts: "dict[tuple[int, ...], MovableClusters]" = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, labels: Tensor, signed: bool = True) -> "MovableClusters":
@@ -73,9 +73,8 @@ def shifted_nulls(magnitudes: Tensor, partitions: Sequence[MovableClusters], off
     Returns:
         For each partition a null of m draws.
     """
-    in_place = [each.pixel.int() for each in partitions]
-    moved = [[each.shifted(offset) for each in partitions] for offset in offsets]
-    medians = _medians(magnitudes, partitions, [in_place, *moved])
+    moved = [[each.shifted(offset) for each in partitions] for offset in ((0, 0), *offsets)]
+    medians = _medians(magnitudes, partitions, moved)
     return tuple(Null(float(column[0]), column[1:]) for column in medians.T)
 
 
@@ -121,10 +120,8 @@ def given(magnitudes: Tensor, clusters: MovableClusters, strata: Sequence[Intege
         seed: Of the permutation. So many pixels change places that another one gives all but the same.
     """
     orders = [torch.from_numpy(permuted_within(each.ravel(), np.random.default_rng(seed))) for each in strata]
-    medians: list[float] = _medians(magnitudes, [clusters], [[order[clusters.pixel]] for order in orders])[
-        :, 0
-    ].tolist()
-    return medians
+    medians = _medians(magnitudes, [clusters], [[order[clusters.pixel]] for order in orders])
+    return [float(median) for median in medians[:, 0]]
 
 
 def _medians(

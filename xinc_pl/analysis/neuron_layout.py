@@ -64,14 +64,11 @@ def paper_neighbours(num_neurons: int, num_points: int) -> int:
     return max(5, round(count * min(1.0, num_points / num_neurons)))
 
 
-def neuron_points(
-    statistics: LayerStatistics, num_neurons: int, partition: str, max_neurons: int, seed: int = 0
-) -> NeuronPoints:
+def neuron_points(statistics: LayerStatistics, partition: str, max_neurons: int, seed: int = 0) -> NeuronPoints:
     """Vectors of a layer's neurons, or of a fixed sample of them, always the same ones for a seed.
 
     Args:
-        statistics: Of the layer.
-        num_neurons: Of the layer; its statistics may be about a sample.
+        statistics: Of the layer, or of a sample of it.
         partition: Whose clusters to take, by its key.
         max_neurons: How many neurons to take at most.
         seed: Decides which.
@@ -81,7 +78,9 @@ def neuron_points(
     kept = np.isin(vectors.neurons.numpy(), chosen)
     rows = vectors.neurons.numpy()[kept]
     left_out = len(chosen) - len(rows)
-    return NeuronPoints(statistics.neurons.numpy()[rows], vectors.vectors.numpy()[kept], num_neurons, left_out)
+    return NeuronPoints(
+        statistics.neurons.numpy()[rows], vectors.vectors.numpy()[kept], statistics.num_in_layer, left_out
+    )
 
 
 def neuron_layout(

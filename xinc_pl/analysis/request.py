@@ -38,17 +38,16 @@ class Request:
     max_neurons: int | None = None
     seed: int = 0
 
-    @property
-    def sample(self) -> Sample:
-        """Which neurons it is about."""
-        return EVERY_NEURON if self.max_neurons is None else Sample(self.max_neurons, self.seed)
+    def sample(self, num_neurons: int) -> Sample:
+        """Which of so many neurons it is about."""
+        is_part = self.max_neurons is not None and self.max_neurons < num_neurons
+        return Sample(self.max_neurons, self.seed) if is_part else EVERY_NEURON
 
     @classmethod
-    def united(cls, requests: Iterable["Request"], sample: Sample = EVERY_NEURON) -> "Request":
+    def united(cls, requests: Iterable["Request"]) -> "Request":
         """One request for all that several ask for about the same neurons, each thing once."""
-        same = [each for each in requests if each.sample == sample]
+        requests = list(requests)
         return cls(
-            tuple(dict.fromkeys(each for request in same for each in request.partitions)),
-            tuple(sorted({each for request in same for each in request.masses})),
-            *sample,
+            tuple(dict.fromkeys(each for request in requests for each in request.partitions)),
+            tuple(sorted({each for request in requests for each in request.masses})),
         )

@@ -115,8 +115,7 @@ class NeuronUMAP(XINCCallback):
         projector = Projector()
         for layer in layers:
             statistics = dissected.statistics(layer, self.request())
-            num_neurons = dissected.canvas[layer].num_neurons
-            points = neuron_points(statistics, num_neurons, self.partition.key, self.max_neurons, self.seed)
+            points = neuron_points(statistics, self.partition.key, self.max_neurons, self.seed)
             outputs.scalars(layer, {"neurons": len(points.neurons), "left_out": points.num_left_out})
             before = self._layouts.get(layer)
             layout = neuron_layout(points, before, self._neighbours(points), self.num_groups, self.seed)

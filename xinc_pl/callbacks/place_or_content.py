@@ -182,12 +182,8 @@ class PlaceOrContent(XINCCallback):
 
         before, now = pair
         index = now.frame.index
-        canvases = before.canvas, now.canvas
-
-        def of_layer(layer: str) -> analysis.PlaceOrContent:
-            return self._of_layer((canvases[0][layer], canvases[1][layer]), path, other)
-
-        results = in_threads(of_layer, layers, torch.get_num_threads())
+        pairs = [(before.canvas[layer], now.canvas[layer]) for layer in layers]
+        results = in_threads(lambda each: self._of_layer(each, path, other), pairs, torch.get_num_threads())
         for result in results:
             self._log(result, index, outputs)
         courses = [

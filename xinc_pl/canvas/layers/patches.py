@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xinc_pl.canvas.layers.convolution import kernel_weights
+from xinc_pl.canvas.layers.convolution import input_channels, kernel_weights
 from xinc_pl.canvas.layers.kind import Operands
 
 _MOST_VALUES = 1 << 23
@@ -41,7 +41,7 @@ def products(operands: Operands, patches: Tensor, neurons: Tensor, bias: Tensor 
     """What kernels ``neurons`` (n,) make of their input channels, plus ``bias`` (n,): (n, h * w)."""
     weights = kernel_weights(operands, neurons).detach().flatten(1)
     outputs = weights.new_empty(len(neurons), patches.shape[-1])
-    channels, counts = (neurons // operands.weight.shape[0]).unique_consecutive(return_counts=True)
+    channels, counts = input_channels(operands, neurons).unique_consecutive(return_counts=True)
     start = 0
     for channel, count in zip(channels.tolist(), counts.tolist(), strict=True):
         some = slice(start, start + count)

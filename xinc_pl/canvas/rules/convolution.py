@@ -173,8 +173,12 @@ class ConvolutionRule(ContributionRule):
         """Kernels of one pixel-shuffle phase."""
         rows = self._operators[0][phase // self.layer.upscale]
         columns = self._operators[1][phase % self.layer.upscale]
-        sizes = [len(row) * len(column) for row, column in zip(rows.matrices, columns.matrices, strict=True)]
-        stages = self._stages(phase)
+        pairs = list(zip(rows.matrices, columns.matrices, strict=True))
+        sizes = [len(row) * len(column) for row, column in pairs]
+        place = phase, self.backend
+        if place not in self._prepared:
+            self._prepared[place] = [self.backend.separable(row, column) for row, column in pairs]
+        stages = self._prepared[place]
 
         def maps(part: Tensor) -> Tensor:
             if rows.span is None or columns.span is None:
@@ -203,19 +207,9 @@ class ConvolutionRule(ContributionRule):
             values = stage(values)
         return values
 
-    def _stages(self, phase: int) -> Sequence[Callable[[Tensor], Tensor]]:
-        """The linear steps of a pixel-shuffle phase, one after another, prepared once for each backend."""
-        place = phase, self.backend
-        if place not in self._prepared:
-            rows, columns = (
-                axis[each].matrices
-                for axis, each in zip(self._operators, divmod(phase, self.layer.upscale), strict=True)
-            )
-            self._prepared[place] = [self.backend.separable(*pair) for pair in zip(rows, columns, strict=True)]
-        return self._prepared[place]
-
     @cached_property
     def _prepared(self) -> dict[tuple[int, Backend], Sequence[Callable[[Tensor], Tensor]]]:
+        """The linear steps of a pixel-shuffle phase, one after another, as a backend does them."""
         return {}
 
     def _forget_operators(self) -> None:

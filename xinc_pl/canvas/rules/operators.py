@@ -177,6 +177,5 @@ def _distinct_rows(rows: Matrix) -> tuple[Matrix, Indices]:
     known: dict[bytes, int] = {}
     # Adding zero makes one of both zeros. For so few rows this is ten times quicker than to sort them.
     classes = np.array([known.setdefault(row.tobytes(), len(known)) for row in rows + 0.0], np.intp)
-    first = np.zeros(len(known), np.intp)
-    first[classes[::-1]] = np.arange(len(rows))[::-1]
+    _, first = np.unique(classes, return_index=True)
     return rows[first], classes
