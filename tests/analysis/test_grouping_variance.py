@@ -68,6 +68,7 @@ def test_released_variances_are_the_published_codes(
 def test_zero_maps_are_left_out_and_counted() -> None:
     network = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3))
     with torch.no_grad():
+        network[0].bias.fill_(2)  # no unit is dead
         network[2].weight[:, :3] = 0
     partition = Partition("grid", grid=(2, 2))
     wanted = {each.key: labels_of(each, FRAME) for each in (partition, partition.control)}

@@ -11,8 +11,8 @@ from torch.nn.functional import embedding_bag
 
 from xinc_pl.analysis.nulls import Integers, Null, middle, permuted_within
 
-_CHUNK_VALUES = 1 << 23
-"""How many values of maps, and how many places of pixels, are laid out at a time: 64 MiB at most."""
+_CHUNK_VALUES = 1 << 20
+"""How many values of maps, and how many places of pixels, are laid out at a time: 8 MiB at most, near the caches."""
 
 
 @dataclass(frozen=True, eq=False)

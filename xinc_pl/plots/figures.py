@@ -1,17 +1,20 @@
 """Pictures laid out pixel by pixel, without a window, and what all of them have in common."""
 
 import io
+from collections.abc import Sequence
 from typing import Any, Literal
 
+import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+
+from xinc_pl.plots.colour_bar import Extend, draw_colour_bar
 
 FONT_SIZE = 14
 HEADING_SIZE = 24
@@ -57,8 +60,8 @@ def _counts(starts: npt.NDArray[np.int64], length: int, num_axes: int, axis: int
 class Sheet:
     """A white sheet of paper on which pictures, words and colour bars are put at given pixels.
 
-    It belongs to nobody: no window, no global state, nothing to close. All pictures share one ``Axes``, because
-    making one for each would take longer than everything else.
+    It belongs to nobody: no window, no global state, nothing to close. All pictures share one ``Axes``, and all frames
+    one collection, because making one for each would take longer than everything else.
 
     Args:
         width: In pixels.
@@ -70,6 +73,7 @@ class Sheet:
         self._figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
         self._axes = self._figure.add_axes((0, 0, 1, 1))
         self._axes.set_axis_off()
+        self._frames: list[tuple[Box, str, float]] = []
 
     def picture(
         self,
@@ -91,8 +95,7 @@ class Sheet:
 
     def frame(self, box: Box, colour: str, line_width: float = 2.5) -> None:
         """Draw a line around a box."""
-        left, top, width, height = box
-        self._axes.add_patch(Rectangle((left, top), width, height, fill=False, linewidth=line_width, edgecolor=colour))
+        self._frames.append((box, colour, line_width))
 
     def outline(self, mask: npt.NDArray[np.bool_], box: Box, colour: str = "#202020") -> None:
         """Draw the border of a mask (H, W) that fills a box. Nothing of a mask that has no border."""
@@ -130,24 +133,25 @@ class Sheet:
         box: Box,
         colours: str | Colormap,
         norm: Normalize,
-        ticks: list[float],
+        ticks: Sequence[float],
         label: str = "",
-        extend: Literal["neither", "max", "both"] = "neither",
+        extend: Extend = "neither",
     ) -> None:
-        """Put a colour bar into a box, along its longer side."""
-        _, _, width, height = box
-        axes = self.axes(box)
-        orientation: Literal["vertical", "horizontal"] = "vertical" if height > width else "horizontal"
-        self._figure.colorbar(
-            ScalarMappable(norm, colours), cax=axes, orientation=orientation, ticks=ticks, extend=extend, format="%g"
-        )
-        axes.tick_params(labelsize=FONT_SIZE - 2)
-        if label:
-            (axes.set_ylabel if height > width else axes.set_xlabel)(label, fontsize=FONT_SIZE - 1, labelpad=3)
+        """Put a colour bar into a box, along its longer side; numbers and label stand on its right or below."""
+        table = matplotlib.colormaps.get_cmap(colours)
+        draw_colour_bar(self._axes, box, table, norm, ticks, label, extend, FONT_SIZE - 2)
 
     @property
     def figure(self) -> Figure:
         """The sheet, when all is on it."""
+        frames, self._frames = self._frames, []
+        corners = [
+            [(left, top), (left + width, top), (left + width, top + height), (left, top + height)]
+            for (left, top, width, height), _, _ in frames
+        ]
+        edges, widths = [colour for _, colour, _ in frames], [line_width for _, _, line_width in frames]
+        lines = PolyCollection(corners, facecolors="none", edgecolors=edges, linewidths=widths)
+        self._axes.add_collection(lines, autolim=False)
         self._axes.set_xlim(0, self.width)
         self._axes.set_ylim(self.height, 0)
         self._axes.set_aspect("auto")
