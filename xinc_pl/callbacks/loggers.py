@@ -19,6 +19,8 @@ from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
+from xinc_pl.callbacks.records import hasten
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -100,6 +102,7 @@ def show_in_tensorboard(writer: SummaryWriter, tag: str, picture: Picture, step:
     image = Summary.Image(
         height=picture.height, width=picture.width, colorspace=3, encoded_image_string=picture.encoded
     )
+    hasten(writer)
     writer._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
 
 
