@@ -211,6 +211,8 @@ def test_other_networks_are_trained_and_dissected(name: str, recwarn: pytest.War
     assert not [each for each in recwarn if "overruled" in str(each.message)]
     run = load_run("lightning_logs/version_0")
     assert run.dissected(0, "effect").psnr > 3
+    assert run.epochs == (0, 1, 3), "recorded"
+    assert set(run.canvas(3, 0, "effect")) >= layers
 
 
 def test_a_dataset_s_objects_and_true_times_reach_the_analyses() -> None:
