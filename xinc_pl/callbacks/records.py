@@ -31,6 +31,6 @@ def hasten(writer: SummaryWriter) -> None:
 
 
 def _masked(data: bytes) -> bytes:
-    """A checksum as records hold it, so that one of data that hold checksums is none of these."""
+    """A checksum as records hold it: rotated and moved, since those of data that hold their own are no good."""
     checksum = crc32c(data)
     return struct.pack("<I", ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF)

@@ -55,7 +55,7 @@ def draw_colour_bar(
 
     def placed(points: Sequence[tuple[float, float]]) -> npt.NDArray[np.float64]:
         """Points along the bar from its low end on, and across it from the side without ticks, on the sheet."""
-        along, across = np.array(points, np.float64).T
+        along, across = np.array(points, np.float64).reshape(-1, 2).T
         return np.stack((left + across, top + height - along) if is_upright else (left + along, top + across), 1)
 
     strip = colours(np.linspace(0, 1, colours.N))
@@ -80,7 +80,7 @@ def draw_colour_bar(
     if not label:
         return
     size = font_size * _POINT
-    taken = max(map(len, numbers)) * _DIGIT * size if is_upright else size
+    taken = max(map(len, numbers), default=0) * _DIGIT * size if is_upright else size
     ((x, y),) = placed([(length / 2, breadth + _TICK + 2 * _GAP + taken)])
     if is_upright:
         axes.text(x, y, label, ha="left", va="center", rotation="vertical", fontsize=font_size + 1)

@@ -10,9 +10,10 @@ import numpy.typing as npt
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import PatchCollection
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from xinc_pl.plots.colour_bar import Extend, draw_colour_bar
 
@@ -73,7 +74,7 @@ class Sheet:
         self._figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
         self._axes = self._figure.add_axes((0, 0, 1, 1))
         self._axes.set_axis_off()
-        self._frames: list[tuple[Box, str, float]] = []
+        self._frames: list[Rectangle] = []
 
     def picture(
         self,
@@ -95,7 +96,8 @@ class Sheet:
 
     def frame(self, box: Box, colour: str, line_width: float = 2.5) -> None:
         """Draw a line around a box."""
-        self._frames.append((box, colour, line_width))
+        left, top, width, height = box
+        self._frames.append(Rectangle((left, top), width, height, fill=False, linewidth=line_width, edgecolor=colour))
 
     def outline(self, mask: npt.NDArray[np.bool_], box: Box, colour: str = "#202020") -> None:
         """Draw the border of a mask (H, W) that fills a box. Nothing of a mask that has no border."""
@@ -144,14 +146,8 @@ class Sheet:
     @property
     def figure(self) -> Figure:
         """The sheet, when all is on it."""
-        frames, self._frames = self._frames, []
-        corners = [
-            [(left, top), (left + width, top), (left + width, top + height), (left, top + height)]
-            for (left, top, width, height), _, _ in frames
-        ]
-        edges, widths = [colour for _, colour, _ in frames], [line_width for _, _, line_width in frames]
-        lines = PolyCollection(corners, facecolors="none", edgecolors=edges, linewidths=widths)
-        self._axes.add_collection(lines, autolim=False)
+        self._axes.add_collection(PatchCollection(self._frames, match_original=True), autolim=False)
+        self._frames = []
         self._axes.set_xlim(0, self.width)
         self._axes.set_ylim(self.height, 0)
         self._axes.set_aspect("auto")
