@@ -13,7 +13,7 @@ from xinc_pl.analysis.canvas_sample import sample_neurons
 from xinc_pl.analysis.comparison import match_neurons, sampled
 from xinc_pl.analysis.contribution_vs_intensity import compare_with_intensity, frame_features
 from xinc_pl.analysis.faithfulness import agreements
-from xinc_pl.analysis.grouping_variance import explained, movable, variance_nulls
+from xinc_pl.analysis.grouping_variance import compared_magnitudes, explained, movable, variance_nulls
 from xinc_pl.analysis.motion import compare_with_motion, difference_between, flow_between
 from xinc_pl.analysis.nulls import Null, shift_offsets
 from xinc_pl.analysis.object_contributions import (
@@ -138,12 +138,13 @@ def _groups(canvas: LayerCanvas, frame: Frame, seed: int) -> Iterator[Found]:
         except PartitionUnavailableError:
             continue
     clusters = movable(labels)
-    nulls = variance_nulls(canvas, clusters, NUM_SHIFTS, NUM_COMPARED, seed)
+    magnitudes = compared_magnitudes(canvas, NUM_COMPARED, seed)
+    nulls = variance_nulls(magnitudes, clusters, NUM_SHIFTS, seed)
     for partition, null in nulls.items():
         yield f"{partition.name}: variance over shifts'", null.ratio, 1.0, null.p
     objects, colours = Partition("instances"), Partition("rgb")
     if objects in nulls and colours in labels:
-        left = explained(canvas, clusters[objects], labels[colours], NUM_COMPARED, seed)
+        left = explained(magnitudes, clusters[objects], labels[colours], seed)
         for name, rest in (("colour", left.colour), ("place", left.place)):
             ratio = nulls[objects].actual / rest if rest > 0 else math.nan
             yield f"instances: variance over what {name} explains", ratio, 1.0, math.nan

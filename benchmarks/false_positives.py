@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from xinc_pl import FFN, Collage, Frame, NeRV, dissect
 from xinc_pl.analysis.canvas_sample import sample_neurons
 from xinc_pl.analysis.contribution_vs_intensity import compare_with_intensity, frame_features
-from xinc_pl.analysis.grouping_variance import movable, variance_nulls
+from xinc_pl.analysis.grouping_variance import compared_magnitudes, movable, variance_nulls
 from xinc_pl.analysis.motion import compare_with_motion, difference_between
 from xinc_pl.analysis.nulls import shift_offsets
 from xinc_pl.analysis.object_contributions import (
@@ -76,7 +76,8 @@ def of_one_frame(canvas: Canvas, frame: Frame, seed: int) -> Found:
     features = frame_features(frame.target)
     clusters = movable(labels)
     for layer in canvas:
-        for partition, null in variance_nulls(canvas[layer], clusters, seed=seed).items():
+        magnitudes = compared_magnitudes(canvas[layer], seed=seed)
+        for partition, null in variance_nulls(magnitudes, clusters, seed=seed).items():
             yield f"grouping variance, {partition.name}", layer, null.p
         for partition in (each for each in labels if each.name in ("instances", "rgb")):
             top = ratio_null(canvas[layer], labels[partition], 3, 24, seed)

@@ -26,7 +26,7 @@ from xinc_pl.analysis.comparison import compare_layer
 from xinc_pl.analysis.contribution_vs_intensity import compare_with_intensity, frame_features
 from xinc_pl.analysis.dissected import DissectedFrame
 from xinc_pl.analysis.embedding import MIN_POINTS
-from xinc_pl.analysis.grouping_variance import movable, variance_distribution, variance_nulls
+from xinc_pl.analysis.grouping_variance import compared_magnitudes, movable, variance_distribution, variance_nulls
 from xinc_pl.analysis.joint_layout import joint_layout
 from xinc_pl.analysis.motion import compare_with_motion, difference_between, flow_between, residual_motion
 from xinc_pl.analysis.neuron_layout import NeuronLayout, neuron_layout, neuron_points, paper_neighbours
@@ -110,7 +110,7 @@ def grouping(shown: Shown, num_shifts: int = 24) -> Figure:
     labels = {each: frame.labels(each) for each in frame.available(shown.partitions)}
     clusters, results = movable(labels), []
     for layer in shown.layers:
-        nulls = variance_nulls(frame.canvas[layer], clusters, num_shifts)
+        nulls = variance_nulls(compared_magnitudes(frame.canvas[layer]), clusters, num_shifts)
         statistics = frame.statistics(layer)
         results.append([variance_distribution(layer, statistics, each, nulls.get(each)) for each in labels])
     return plots.grouping_variance(results, epoch=shown.run.epoch, quality=frame.quality)

@@ -7,7 +7,13 @@ import torch
 from tiny import tiny_clip, tiny_video
 
 from xinc_pl import Image, dissect
-from xinc_pl.analysis.grouping_variance import explained, movable, variance_distribution, variance_nulls
+from xinc_pl.analysis.grouping_variance import (
+    compared_magnitudes,
+    explained,
+    movable,
+    variance_distribution,
+    variance_nulls,
+)
 from xinc_pl.analysis.moved_clusters import MovableClusters
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName, labels_of
 from xinc_pl.canvas import LayerCanvas
@@ -95,7 +101,7 @@ def test_shuffled_pixels_are_no_null_and_shifts_are() -> None:
     labels = {each: labels_of(each, frame) for each in wanted}
     canvas = dissect(untrained, frame.inputs)["block_1"]
     statistics = canvas.statistics({each.key: values for each, values in labels.items()})
-    nulls = variance_nulls(canvas, movable(labels), num_shifts=24, num_neurons=32)
+    nulls = variance_nulls(compared_magnitudes(canvas, 32), movable(labels), num_shifts=24)
     assert set(nulls) == {colours}, "a shifted grid is a grid"
     of_grid = variance_distribution("block_1", statistics, grid)
     assert of_grid.shuffled is not None
@@ -105,7 +111,7 @@ def test_shuffled_pixels_are_no_null_and_shifts_are() -> None:
     assert found is not None
     assert found.ratio < 2
     assert found.p > 0.05
-    again = variance_nulls(canvas, movable(labels), num_shifts=24, num_neurons=32)[colours]
+    again = variance_nulls(compared_magnitudes(canvas, 32), movable(labels), num_shifts=24)[colours]
     assert np.array_equal(again.draws, found.draws), "seeded"
 
 
@@ -114,16 +120,18 @@ def test_a_null_is_about_the_same_median_as_the_statistics() -> None:
         partition = Partition("rgb", num_clusters=5, convention=convention)
         labels = labels_of(partition, FRAME)
         statistics = CANVAS["head"].statistics({partition.key: labels})
-        (null,) = variance_nulls(CANVAS["head"], movable({partition: labels}), 3, CANVAS["head"].num_neurons).values()
+        everyone = compared_magnitudes(CANVAS["head"], CANVAS["head"].num_neurons)
+        (null,) = variance_nulls(everyone, movable({partition: labels}), 3).values()
         assert null.actual == pytest.approx(variance_distribution("head", statistics, partition).median, rel=1e-5)
         assert len(null.draws) == 3
 
 
 def test_of_objects_colour_and_place_explain_less_than_all() -> None:
     instances, colours = labels_of(Partition("instances"), FRAME), labels_of(Partition("rgb", 4), FRAME)
-    left = explained(CANVAS["block_1"], MovableClusters.of(instances), colours)
+    magnitudes = compared_magnitudes(CANVAS["block_1"])
+    left = explained(magnitudes, MovableClusters.of(instances), colours)
     statistics = CANVAS["block_1"].statistics({"instances": instances})
     whole = variance_distribution("block_1", statistics, Partition("instances")).median
     assert 0 < left.colour < whole
     assert 0 < left.place < whole
-    assert left == explained(CANVAS["block_1"], MovableClusters.of(instances), colours), "seeded"
+    assert left == explained(magnitudes, MovableClusters.of(instances), colours), "seeded"

@@ -80,7 +80,7 @@ def test_a_partition_that_fails_troubles_only_those_who_ask_for_it(monkeypatch: 
         dissected.labels(COMB)
 
 
-@pytest.mark.parametrize(("request_", "passes"), [(Request(), 1), (Request((GRID,)), 2)])
+@pytest.mark.parametrize(("request_", "passes"), [(Request(), 1), (Request((GRID,)), 1), (Request((GRID,), (0.5,)), 2)])
 def test_one_pass_is_enough_where_nobody_asks_for_more_than_sums(
     request_: Request, passes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +92,7 @@ def test_one_pass_is_enough_where_nobody_asks_for_more_than_sums(
     totals = dissected.totals("head")
     assert dissected.totals("head") is totals
     assert len(streamed) == passes
+    assert set(totals.partitions) == {each.key for each in request_.partitions}
     assert torch.equal(totals.sum, dissected.statistics("head").sum)
     assert dissected.totals("head") is dissected.statistics("head"), "what is known already"
 

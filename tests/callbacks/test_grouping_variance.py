@@ -7,8 +7,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import tiny_clip, tiny_image, tiny_photograph, tiny_video, trainer
 
+import xinc_pl.callbacks.grouping_variance
 from xinc_pl import GroupingVariance
-from xinc_pl.analysis.partitions import PARTITION_NAMES
+from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition
 
 TESTABLE = ("instances", "rgb", "gabor", "superpixels")
 
@@ -98,3 +99,14 @@ def test_a_layer_of_zero_maps_and_a_partition_of_one_cluster_are_drawn_without_n
 def test_wrong_arguments_are_named(arguments: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=f"GroupingVariance: .*{words}"):
         GroupingVariance(**arguments)  # type: ignore[arg-type]
+
+
+def test_where_clusters_were_moved_to_is_kept_for_the_same_clusters_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    callback, frame = GroupingVariance(num_shifts=3), tiny_clip().frames[0]
+    colours, others = ({Partition("rgb"): torch.arange(96).view(8, 12) % number} for number in (3, 4))
+    first = callback._clusters(frame, colours)
+    assert callback._clusters(frame, colours) is first
+    assert callback._clusters(frame, others)[Partition("rgb")].labels is others[Partition("rgb")]
+    monkeypatch.setattr(xinc_pl.callbacks.grouping_variance, "_MOST_KEPT", 3 * 96 - 1)
+    callback = GroupingVariance(num_shifts=3)
+    assert callback._clusters(frame, colours) is not callback._clusters(frame, colours), "they would take too much"

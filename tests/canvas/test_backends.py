@@ -110,7 +110,8 @@ def assert_backends_agree(canvas: Callable[[str], Canvas]) -> None:
         both = [canvases[backend][name].statistics(partitions(layer.size)) for backend in BOTH]
         assert_same_statistics(both[1], both[0], layer.magnitudes())
         for backend, statistics in zip(BOTH, both, strict=True):
-            assert_equal_statistics(canvases[backend][name].totals(), statistics, LayerTotals)
+            totals = canvases[backend][name].totals(partitions(layer.size))
+            assert_equal_statistics(totals, statistics, LayerTotals)
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))

@@ -14,7 +14,7 @@ from xinc_pl.analysis.grouping_variance import VarianceDistribution, variance_di
 from xinc_pl.analysis.matching import Match, match_neurons, sampled
 from xinc_pl.analysis.nulls import Null
 from xinc_pl.analysis.partitions import Partition
-from xinc_pl.canvas.statistics.results import LayerStatistics, NeuronVectors
+from xinc_pl.canvas.statistics.results import LayerTotals, NeuronVectors
 
 NUM_NEIGHBOURS = 15
 """Of each neuron, for ``mixing``."""
@@ -76,8 +76,8 @@ class LayerControls:
             nothing trained; None where it does.
     """
 
-    signal: LayerStatistics | None = None
-    beginnings: Sequence[LayerStatistics | None] = ()
+    signal: LayerTotals | None = None
+    beginnings: Sequence[LayerTotals | None] = ()
     encodings: Sequence[Tensor | None] = ()
 
     def have_one_encoding(self, first: int, second: int) -> bool:
@@ -137,7 +137,7 @@ class LayerComparison:
 
 def compare_layer(
     layer: str,
-    statistics: Sequence[LayerStatistics],
+    totals: Sequence[LayerTotals],
     partitions: Sequence[Partition],
     vectors: Partition,
     seed: int = 0,
@@ -148,28 +148,28 @@ def compare_layer(
 
     Args:
         layer: Its name.
-        statistics: Of each run, with all these partitions.
+        totals: Of each run, with all these partitions.
         partitions: Those whose variances are wanted.
         vectors: The one whose clusters the neurons' vectors are made of.
         seed: Of samples and controls.
         nulls: Of each run, as from ``variance_nulls``.
         controls: What else the runs are matched with.
     """
-    of_run = nulls or [{} for _ in statistics]
+    of_run = nulls or [{} for _ in totals]
 
-    def points_of(each: LayerStatistics) -> NeuronVectors:
+    def points_of(each: LayerTotals) -> NeuronVectors:
         found = sampled(each.vectors(vectors.key), each.num_neurons, seed)
         return NeuronVectors(each.neurons[found.neurons], found.vectors)
 
-    points = tuple(map(points_of, statistics))
+    points = tuple(map(points_of, totals))
     signal = None if controls.signal is None else points_of(controls.signal)
     return LayerComparison(
         layer,
-        tuple(each.num_neurons for each in statistics),
+        tuple(each.num_neurons for each in totals),
         tuple(
             tuple(
                 variance_distribution(layer, each, partition, null.get(partition))
-                for each, null in zip(statistics, of_run, strict=True)
+                for each, null in zip(totals, of_run, strict=True)
             )
             for partition in partitions
         ),

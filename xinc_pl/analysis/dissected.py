@@ -1,7 +1,7 @@
 """A frame and its canvas at one moment of the training, shared by all who ask for it."""
 
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import cached_property
 from typing import Any
 
@@ -86,7 +86,7 @@ class DissectedFrame:
         self._share = share
         self._output: Output = output
         self._statistics: dict[tuple[str, Sample], LayerStatistics] = {}
-        self._totals: dict[str, LayerTotals] = {}
+        self._totals: dict[tuple[str, Sample], LayerTotals] = {}
 
     @property
     def network(self) -> nn.Module | None:
@@ -170,34 +170,40 @@ class DissectedFrame:
         """Those of some partitions that the frame allows. One that it does not is told of once, in one line."""
         return tuple(each for each in partitions if self._allows(each))
 
-    def totals(self, layer: str) -> LayerTotals:
-        """Sums of one layer. Where more is to be known of all its neurons, it is computed at once."""
-        if (layer, EVERY_NEURON) in self._statistics or self._wanted(layer, EVERY_NEURON) != Request():
-            return self.statistics(layer)
-        if layer not in self._totals:
-            self._totals[layer] = self.canvas[layer].totals()
-        return self._totals[layer]
-
-    def statistics(self, layer: str, request: Request | None = None) -> LayerStatistics:
-        """Statistics of one layer, with all that has been requested of the same neurons: partitions by their ``key``.
+    def totals(self, layer: str, request: Request | None = None) -> LayerTotals:
+        """Sums of one layer, and all that has been requested of the same neurons, in as many passes as that takes.
 
         Args:
             layer: The layer.
             request: What is to be in them, one of those that were given; by default they are about all neurons.
         """
-        canvas = self.canvas[layer]
-        sample = EVERY_NEURON if request is None else request.sample(len(canvas.sample))
+        sample = self._sample(layer, request)
+        if (layer, sample) in self._statistics or self._wanted(layer, sample).masses:
+            return self.statistics(layer, request)
+        if (layer, sample) not in self._totals:
+            canvas = self.canvas[layer]
+            self._totals[layer, sample] = canvas.totals(self._labels_wanted(layer, sample), canvas.sampled(*sample))
+        return self._totals[layer, sample]
+
+    def statistics(self, layer: str, request: Request | None = None) -> LayerStatistics:
+        """As ``totals``, and what only a second pass can tell, whether or not it has been requested."""
+        sample = self._sample(layer, request)
         if (layer, sample) not in self._statistics:
-            wanted = self._wanted(layer, sample)
-            # A partition that fails for another reason is the trouble of the callback that asks for its labels.
-            partitions = {}
-            for each in wanted.partitions:
-                try:
-                    partitions[each.key] = self.labels(each)
-                except Exception:
-                    continue
-            self._statistics[layer, sample] = canvas.statistics(partitions, wanted.masses, canvas.sampled(*sample))
+            canvas, masses = self.canvas[layer], self._wanted(layer, sample).masses
+            labels = self._labels_wanted(layer, sample)
+            self._statistics[layer, sample] = canvas.statistics(labels, masses, canvas.sampled(*sample))
         return self._statistics[layer, sample]
+
+    def _sample(self, layer: str, request: Request | None) -> Sample:
+        return EVERY_NEURON if request is None else request.sample(len(self.canvas[layer].sample))
+
+    def _labels_wanted(self, layer: str, sample: Sample) -> dict[str, Tensor]:
+        """Partitions by their ``key``. One that fails is the trouble of the callback that asks for its labels."""
+        found = {}
+        for each in self._wanted(layer, sample).partitions:
+            with suppress(Exception):
+                found[each.key] = self.labels(each)
+        return found
 
     def _wanted(self, layer: str, sample: Sample) -> Request:
         """All that has been requested of these neurons of a layer."""

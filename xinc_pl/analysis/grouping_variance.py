@@ -12,7 +12,7 @@ from xinc_pl.analysis.canvas_sample import sample_neurons
 from xinc_pl.analysis.moved_clusters import MovableClusters, given, nulls_within, shifted_nulls
 from xinc_pl.analysis.nulls import Null, cells, other_parts, shift_offsets
 from xinc_pl.analysis.partitions import Partition
-from xinc_pl.canvas import LayerCanvas, LayerStatistics
+from xinc_pl.canvas import LayerCanvas, LayerTotals
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,27 +76,27 @@ class VarianceDistribution:
 
 
 def variance_distribution(
-    layer: str, statistics: LayerStatistics, partition: Partition, null: Null | None = None
+    layer: str, totals: LayerTotals, partition: Partition, null: Null | None = None
 ) -> VarianceDistribution:
-    """Collect the variances of one partition from a layer's statistics.
+    """Collect the variances of one partition from a layer's totals.
 
     Args:
         layer: The layer's name.
-        statistics: They hold the sums over the clusters of the partition, and perhaps of its areas at shuffled pixels.
+        totals: They hold the sums over the clusters of the partition, and perhaps of its areas at shuffled pixels.
         partition: The partition. With the convention ``released``, deltas are absolute for instances, colours and
             Gabor responses, as in the authors' code.
         null: As from ``variance_nulls``.
     """
-    shuffled = _variances(statistics, partition.control) if partition.control.key in statistics.partitions else None
+    shuffled = _variances(totals, partition.control) if partition.control.key in totals.partitions else None
     return VarianceDistribution(
         layer=layer,
         partition=partition,
-        num_clusters=len(statistics.partitions[partition.key].areas),
-        variances=_variances(statistics, partition),
-        num_zero_maps=int(statistics.zero_map.sum()),
+        num_clusters=len(totals.partitions[partition.key].areas),
+        variances=_variances(totals, partition),
+        num_zero_maps=int(totals.zero_map.sum()),
         null=null,
         shuffled=shuffled,
-        num_in_layer=statistics.num_in_layer if statistics.num_neurons < statistics.num_in_layer else None,
+        num_in_layer=totals.num_in_layer if totals.num_neurons < totals.num_in_layer else None,
     )
 
 
@@ -109,61 +109,48 @@ def movable(labels: Mapping[Partition, Tensor]) -> Mapping[Partition, MovableClu
     return {each: MovableClusters.of(own, _is_signed(each)) for each, own in labels.items() if not each.is_regular}
 
 
+def compared_magnitudes(canvas: LayerCanvas, num_neurons: int = NUM_COMPARED, seed: int = 0) -> Tensor:
+    """What nulls are about: float32 (n, H, W), of the layer's own sample of so many neurons for this seed."""
+    return canvas.magnitudes(torch.from_numpy(sample_neurons(canvas.num_neurons, num_neurons, seed)))
+
+
 def variance_nulls(
-    canvas: LayerCanvas,
-    clusters: Mapping[Partition, MovableClusters],
-    num_shifts: int = NUM_SHIFTS,
-    num_neurons: int = NUM_COMPARED,
-    seed: int = 0,
+    magnitudes: Tensor, clusters: Mapping[Partition, MovableClusters], num_shifts: int = NUM_SHIFTS, seed: int = 0
 ) -> Mapping[Partition, Null]:
     """The nulls of partitions: cyclic shifts and, as another, shifts within the frame.
 
     Args:
-        canvas: The layer's.
+        magnitudes: As from ``compared_magnitudes``.
         clusters: As from ``movable``.
         num_shifts: How many shifts of each kind; p cannot be smaller than 1 / (1 + ``num_shifts``).
-        num_neurons: How many neurons, the layer's own sample of them for this seed.
-        seed: Of neurons and shifts.
+        seed: Of the shifts.
     """
-    if not clusters:
-        return {}
-    magnitudes, partitions = _magnitudes(canvas, num_neurons, seed), list(clusters.values())
-    around = shifted_nulls(magnitudes, partitions, shift_offsets(canvas.size, num_shifts, seed))
-    within = nulls_within(magnitudes, partitions, other_parts(canvas.size, num_shifts, seed))
+    size, partitions = (magnitudes.shape[1], magnitudes.shape[2]), list(clusters.values())
+    around = shifted_nulls(magnitudes, partitions, shift_offsets(size, num_shifts, seed))
+    within = nulls_within(magnitudes, partitions, other_parts(size, num_shifts, seed))
     return {each: replace(null, also=other) for each, null, other in zip(clusters, around, within, strict=True)}
 
 
-def explained(
-    canvas: LayerCanvas,
-    instances: MovableClusters,
-    colours: Tensor,
-    num_neurons: int = NUM_COMPARED,
-    seed: int = 0,
-) -> Explained:
+def explained(magnitudes: Tensor, instances: MovableClusters, colours: Tensor, seed: int = 0) -> Explained:
     """What colour alone, and place alone, explain of the variance of deltas of objects.
 
     Args:
-        canvas: The layer's.
+        magnitudes: As from ``compared_magnitudes``.
         instances: The objects.
         colours: Labels (H, W) of colours.
-        num_neurons: How many neurons, the layer's own sample of them for this seed.
-        seed: Of neurons and permutations.
+        seed: Of the permutations.
     """
-    magnitudes = _magnitudes(canvas, num_neurons, seed)
-    return Explained(*given(magnitudes, instances, [colours.numpy(), cells(canvas.size)], seed))
-
-
-def _magnitudes(canvas: LayerCanvas, num_neurons: int, seed: int) -> Tensor:
-    return canvas.magnitudes(torch.from_numpy(sample_neurons(canvas.num_neurons, num_neurons, seed)))
+    places = cells((magnitudes.shape[1], magnitudes.shape[2]))
+    return Explained(*given(magnitudes, instances, [colours.numpy(), places], seed))
 
 
 def _is_signed(partition: Partition) -> bool:
     return partition.convention == "paper" or partition.name in _RELEASED_SIGNED
 
 
-def _variances(statistics: LayerStatistics, partition: Partition) -> Floats:
+def _variances(totals: LayerTotals, partition: Partition) -> Floats:
     """Ascending, of the neurons that have one."""
-    found = statistics.delta_variance(partition.key, _is_signed(partition))[~statistics.zero_map].numpy()
+    found = totals.delta_variance(partition.key, _is_signed(partition))[~totals.zero_map].numpy()
     return np.asarray(np.sort(found[~np.isnan(found)]), dtype=np.float64)
 
 

@@ -17,7 +17,7 @@ _CHUNK_VALUES = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class MovableClusters:
-    """A partition whose clusters can be moved. Where they have been moved to is kept, for the next layer's maps.
+    """A partition whose clusters can be moved. Where they have been moved to is kept, for the next maps.
 
     Attributes:
         labels: int64 (H, W), from 0 on without gaps, or masks bool (K, H, W), which may overlap.
@@ -32,6 +32,7 @@ class MovableClusters:
     signed: bool
     _shifted: dict[tuple[int, ...], Tensor] = field(default_factory=dict, init=False, repr=False)
     _parts: "dict[tuple[int, ...], MovableClusters]" = field(default_factory=dict, init=False, repr=False)
+    _permuted: dict[tuple[int, bytes], Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, labels: Tensor, signed: bool = True) -> "MovableClusters":
@@ -51,6 +52,14 @@ class MovableClusters:
             moved = (self.pixel // width + down) % height * width + (self.pixel % width + right) % width
             self._shifted[down, right] = moved.int()
         return self._shifted[down, right]
+
+    def permuted(self, strata: Integers, seed: int) -> Tensor:
+        """``pixel`` after a seeded permutation that leaves each pixel in its stratum, a number per pixel (H, W)."""
+        place = seed, strata.tobytes()
+        if place not in self._permuted:
+            order = torch.from_numpy(permuted_within(strata.ravel(), np.random.default_rng(seed)))
+            self._permuted[place] = order[self.pixel].int()
+        return self._permuted[place]
 
     def part(self, top: int, left: int, height: int, width: int) -> "MovableClusters":
         """A part of the frame, without clusters that have no pixel there."""
@@ -119,8 +128,7 @@ def given(magnitudes: Tensor, clusters: MovableClusters, strata: Sequence[Intege
         strata: int64 (H, W) each, which pixels may change places: clusters of like colour, or places.
         seed: Of the permutation. So many pixels change places that another one gives all but the same.
     """
-    orders = [torch.from_numpy(permuted_within(each.ravel(), np.random.default_rng(seed))) for each in strata]
-    medians = _medians(magnitudes, [clusters], [[order[clusters.pixel]] for order in orders])
+    medians = _medians(magnitudes, [clusters], [[clusters.permuted(each, seed)] for each in strata])
     return [float(median) for median in medians[:, 0]]
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from xinc_pl.analysis.canvas_sample import sample_neurons
 from xinc_pl.analysis.embedding import MIN_POINTS, Points, aligned_planes, moved_onto, umap_plane
-from xinc_pl.canvas import LayerStatistics
+from xinc_pl.canvas import LayerTotals
 
 Indices = npt.NDArray[np.int64]
 
@@ -64,23 +64,21 @@ def paper_neighbours(num_neurons: int, num_points: int) -> int:
     return max(5, round(count * min(1.0, num_points / num_neurons)))
 
 
-def neuron_points(statistics: LayerStatistics, partition: str, max_neurons: int, seed: int = 0) -> NeuronPoints:
+def neuron_points(totals: LayerTotals, partition: str, max_neurons: int, seed: int = 0) -> NeuronPoints:
     """Vectors of a layer's neurons, or of a fixed sample of them, always the same ones for a seed.
 
     Args:
-        statistics: Of the layer, or of a sample of it.
+        totals: Of the layer, or of a sample of it.
         partition: Whose clusters to take, by its key.
         max_neurons: How many neurons to take at most.
         seed: Decides which.
     """
-    vectors = statistics.vectors(partition)
-    chosen = sample_neurons(statistics.num_neurons, max_neurons, seed)
+    vectors = totals.vectors(partition)
+    chosen = sample_neurons(totals.num_neurons, max_neurons, seed)
     kept = np.isin(vectors.neurons.numpy(), chosen)
     rows = vectors.neurons.numpy()[kept]
     left_out = len(chosen) - len(rows)
-    return NeuronPoints(
-        statistics.neurons.numpy()[rows], vectors.vectors.numpy()[kept], statistics.num_in_layer, left_out
-    )
+    return NeuronPoints(totals.neurons.numpy()[rows], vectors.vectors.numpy()[kept], totals.num_in_layer, left_out)
 
 
 def neuron_layout(

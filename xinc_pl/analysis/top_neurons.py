@@ -11,7 +11,7 @@ from torch import Tensor
 from xinc_pl.analysis.canvas_sample import sample_neurons
 from xinc_pl.analysis.nulls import Floats, Null, middle, other_parts, shift_offsets
 from xinc_pl.analysis.partitions import Partition
-from xinc_pl.canvas import LayerCanvas, LayerStatistics
+from xinc_pl.canvas import LayerCanvas, LayerTotals
 from xinc_pl.frames import Frame
 
 NUM_COMPARED = 128
@@ -63,19 +63,19 @@ def inside_over_outside(inside: Tensor, whole: Tensor, areas: Tensor, num_pixels
 
 
 def top_neurons(
-    statistics: LayerStatistics, partition: Partition, names: Sequence[str], labels: Tensor, k: int
+    totals: LayerTotals, partition: Partition, names: Sequence[str], labels: Tensor, k: int
 ) -> tuple[TopNeurons, ...]:
     """The first neurons of every cluster, from sums that are known already. Of equal neurons the first counts.
 
     Args:
-        statistics: The layer's; they hold the sums over the partition's clusters.
+        totals: The layer's; they hold the sums over the partition's clusters.
         partition: The partition.
         names: Of its clusters.
         labels: Its labels (H, W) or masks bool (K, H, W).
         k: How many neurons of each cluster; fewer where fewer have a ratio, or contribute.
     """
-    sums = statistics.partitions[partition.key]
-    ratios = inside_over_outside(sums.sum, statistics.sum, sums.areas, statistics.size[0] * statistics.size[1])
+    sums = totals.partitions[partition.key]
+    ratios = inside_over_outside(sums.sum, totals.sum, sums.areas, totals.size[0] * totals.size[1])
     found = []
     for cluster, (name, mask) in enumerate(zip(names, masks_of(labels), strict=True)):
         inside = sums.sum[:, cluster]
@@ -84,9 +84,9 @@ def top_neurons(
             TopNeurons(
                 name,
                 mask.numpy(),
-                statistics.neurons[by_ratio].numpy(),
+                totals.neurons[by_ratio].numpy(),
                 ratios[by_ratio, cluster].numpy(),
-                statistics.neurons[by_sum].numpy(),
+                totals.neurons[by_sum].numpy(),
                 (inside[by_sum] / inside.sum()).numpy(),
             )
         )

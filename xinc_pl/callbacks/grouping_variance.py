@@ -17,11 +17,13 @@ from xinc_pl.analysis.grouping_variance import (
     NUM_SHIFTS,
     Explained,
     VarianceDistribution,
+    compared_magnitudes,
     explained,
     movable,
     variance_distribution,
     variance_nulls,
 )
+from xinc_pl.analysis.moved_clusters import MovableClusters
 from xinc_pl.analysis.nulls import Null, shift_offsets
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionName
 from xinc_pl.analysis.request import Request
@@ -31,6 +33,9 @@ from xinc_pl.callbacks.board import Board
 from xinc_pl.callbacks.outputs import Outputs
 from xinc_pl.canvas.maps.threads import in_threads
 from xinc_pl.frames import Frame
+
+_MOST_KEPT = 1 << 24
+"""Places of moved pixels that are kept for the next moment: some 200 MB, of all shifts and partitions of a frame."""
 
 
 class GroupingVariance(XINCCallback):
@@ -117,6 +122,7 @@ class GroupingVariance(XINCCallback):
         self.num_shifts, self.num_compared, self.shuffled = num_shifts, num_compared, shuffled
         self.max_neurons = max_neurons
         self._shown: set[int] = set()
+        self._movable: dict[int, Mapping[Partition, MovableClusters]] = {}
 
     def take_up(self, frames: Sequence[Frame], board: Board) -> None:
         """Get to know the frames; insist that the grid is no finer than they are.
@@ -169,17 +175,18 @@ class GroupingVariance(XINCCallback):
         labels: Mapping[Partition, Tensor],
         outputs: Outputs,
     ) -> list[list[VarianceDistribution]]:
-        clusters, canvas = movable(labels), dissected.canvas
+        clusters, canvas = self._clusters(dissected.frame, labels), dissected.canvas
         # What colour and place alone explain, where the frame has masks and colours.
         named = {each.name: each for each in labels}
         both = (named["instances"], named["rgb"]) if {"instances", "rgb"} <= set(named) else None
 
         def nulls(layer: str) -> tuple[Mapping[Partition, Null], Explained | None]:
-            found = variance_nulls(canvas[layer], clusters, self.num_shifts, self.num_compared, self.seed)
+            magnitudes = compared_magnitudes(canvas[layer], self.num_compared, self.seed)
+            found = variance_nulls(magnitudes, clusters, self.num_shifts, self.seed)
             if both is None:
                 return found, None
             objects, colours = both
-            return found, explained(canvas[layer], clusters[objects], labels[colours], self.num_compared, self.seed)
+            return found, explained(magnitudes, clusters[objects], labels[colours], self.seed)
 
         results = []
         for layer, (found, left) in zip(layers, in_threads(nulls, layers, torch.get_num_threads()), strict=True):
@@ -187,9 +194,19 @@ class GroupingVariance(XINCCallback):
                 values = {"instances/given_colour": left.colour, "instances/given_place": left.place}
                 finite = {name: value for name, value in values.items() if math.isfinite(value)}
                 outputs.scalars(layer, finite, dissected.frame.index)
-            statistics = dissected.statistics(layer, self.request())
-            results.append([variance_distribution(layer, statistics, each, found.get(each)) for each in labels])
+            totals = dissected.totals(layer, self.request())
+            results.append([variance_distribution(layer, totals, each, found.get(each)) for each in labels])
         return results
+
+    def _clusters(self, frame: Frame, labels: Mapping[Partition, Tensor]) -> Mapping[Partition, MovableClusters]:
+        """Those that can be tested. Where they have been moved to is kept from moment to moment, if that is little."""
+        kept = self._movable.get(frame.index, {})
+        if kept and all(each.labels is labels.get(partition) for partition, each in kept.items()):
+            return kept
+        clusters = movable(labels)
+        if sum(len(each.pixel) for each in clusters.values()) * self.num_shifts <= _MOST_KEPT:
+            self._movable[frame.index] = clusters
+        return clusters
 
     def _log(self, results: Sequence[VarianceDistribution], dissected: DissectedFrame, outputs: Outputs) -> None:
         index = dissected.frame.index

@@ -114,8 +114,8 @@ class NeuronUMAP(XINCCallback):
             return
         projector = Projector()
         for layer in layers:
-            statistics = dissected.statistics(layer, self.request())
-            points = neuron_points(statistics, self.partition.key, self.max_neurons, self.seed)
+            totals = dissected.totals(layer, self.request())
+            points = neuron_points(totals, self.partition.key, self.max_neurons, self.seed)
             outputs.scalars(layer, {"neurons": len(points.neurons), "left_out": points.num_left_out})
             before = self._layouts.get(layer)
             layout = neuron_layout(points, before, self._neighbours(points), self.num_groups, self.seed)
@@ -128,7 +128,7 @@ class NeuronUMAP(XINCCallback):
                 self._moments.setdefault(layer, {})[outputs.epoch] = _rounded(points)
             if self.projector:
                 unit = mean_magnitude(dissected.totals(layer))
-                projector.add_layer(dissected.canvas[layer], statistics, unit, points, layout, self.seed)
+                projector.add_layer(dissected.canvas[layer], totals, unit, points, layout, self.seed)
         if self.projector:
             outputs.embedding("all_layers", "neurons", projector.embedding())
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from xinc_pl.analysis.canvas_sample import neuron_label, sample_neurons
 from xinc_pl.analysis.neuron_layout import NeuronLayout, NeuronPoints
-from xinc_pl.canvas import LayerCanvas, LayerStatistics
+from xinc_pl.canvas import LayerCanvas, LayerTotals
 
 MAX_NEURONS = 500
 """Of each layer: the Projector moves a few thousand points with ease."""
@@ -46,15 +46,15 @@ class Projector:
     def add_layer(
         self,
         canvas: LayerCanvas,
-        statistics: LayerStatistics,
+        totals: LayerTotals,
         unit: float,
         points: NeuronPoints,
         layout: NeuronLayout | None,
         seed: int,
     ) -> None:
         """Add a layer's neurons, or a fixed sample of them; ``unit`` is that of their maps' colours."""
-        rows = sample_neurons(statistics.num_neurons, MAX_NEURONS, seed)
-        neurons = statistics.neurons.numpy()[rows]
+        rows = sample_neurons(totals.num_neurons, MAX_NEURONS, seed)
+        neurons = totals.neurons.numpy()[rows]
         vector_of = dict(zip(points.neurons.tolist(), points.vectors, strict=True))
         groups = {} if layout is None else dict(zip(layout.neurons.tolist(), layout.groups.tolist(), strict=True))
         for row, neuron in zip(rows.tolist(), neurons.tolist(), strict=True):
@@ -64,8 +64,8 @@ class Projector:
                     canvas.name,
                     neuron_label(neuron, canvas.neuron_shape),
                     str(groups[neuron] + 1) if neuron in groups else "-",
-                    f"{float(statistics.sum[row]):.4g}",
-                    "yes" if statistics.zero_map[row] else "no",
+                    f"{float(totals.sum[row]):.4g}",
+                    "yes" if totals.zero_map[row] else "no",
                 )
             )
         self._sprites.append(_sprites(canvas, torch.from_numpy(neurons), unit))

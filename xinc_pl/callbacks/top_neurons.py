@@ -108,12 +108,12 @@ class TopNeurons(XINCCallback):
     def _show(self, dissected: DissectedFrame, layer: str, partition: Partition, outputs: Outputs) -> None:
         from xinc_pl.plots.top_neurons import draw_top_neurons
 
-        index, canvas, statistics = dissected.frame.index, dissected.canvas[layer], dissected.statistics(layer)
+        index, canvas, totals = dissected.frame.index, dissected.canvas[layer], dissected.totals(layer)
         labels, target = dissected.labels(partition), dissected.frame.target
-        names = analysis.cluster_names(partition, dissected.frame, len(statistics.partitions[partition.key].areas))
-        found = analysis.top_neurons(statistics, partition, names, labels, self.k)
+        names = analysis.cluster_names(partition, dissected.frame, len(totals.partitions[partition.key].areas))
+        found = analysis.top_neurons(totals, partition, names, labels, self.k)
         shown = self._largest(found)
-        unit = mean_magnitude(statistics)
+        unit = mean_magnitude(totals)
         picture = partial(
             draw_top_neurons,
             shown,

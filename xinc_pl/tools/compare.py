@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from xinc_pl.analysis.comparison import LayerComparison, compare_layer
-from xinc_pl.analysis.grouping_variance import movable, variance_nulls
+from xinc_pl.analysis.grouping_variance import compared_magnitudes, movable, variance_nulls
 from xinc_pl.analysis.joint_layout import JointLayout, joint_layout
 from xinc_pl.analysis.matched_maps import MatchedMaps, matched_maps
 from xinc_pl.analysis.partitions import PARTITION_NAMES, Partition, PartitionUnavailableError
@@ -132,10 +132,11 @@ def compare_runs(
     clusters = movable({partition: labels[partition.key] for partition in partitions})
     compared = []
     for name in names:
-        statistics = [each.canvas[name].statistics(labels, ()) for each in dissected]
-        nulls = [variance_nulls(each.canvas[name], clusters, seed=seed) for each in dissected]
+        of_runs = [each.canvas[name] for each in dissected]
+        totals = [layer.totals(labels) for layer in of_runs]
+        nulls = [variance_nulls(compared_magnitudes(layer, seed=seed), clusters, seed=seed) for layer in of_runs]
         found = controls.of(name, dissected, {VECTORS.key: labels[VECTORS.key]})
-        compared.append(compare_layer(name, statistics, partitions, VECTORS, seed, nulls, found))
+        compared.append(compare_layer(name, totals, partitions, VECTORS, seed, nulls, found))
     return Comparison(
         _titles(everyone, of_all, control),
         tuple(Source(run.path, run.epoch, run is control) for run in everyone),

@@ -92,9 +92,9 @@ class Controls:
 
     def of(self, layer: str, runs: Sequence[DissectedFrame], clusters: Mapping[str, Tensor]) -> LayerControls:
         """Those of one layer, over the clusters of the runs' frame."""
-        signal = None if self.signal is None else self.signal.canvas[layer].statistics(clusters, ())
+        signal = None if self.signal is None else self.signal.canvas[layer].totals(clusters)
         beginnings = [
-            None if each is None or layer not in each.canvas else each.canvas[layer].statistics(clusters, ())
+            None if each is None or layer not in each.canvas else each.canvas[layer].totals(clusters)
             for each in self.beginnings
         ]
         everyone = [*runs, *([] if self.signal is None else [self.signal])]

@@ -1,15 +1,15 @@
 """What is added up while the maps of a layer stream by.
 
-Two passes make the same maps twice, because nothing of the size neurons x pixels is kept. The first finds each pixel's
-total and, in a histogram over the upper bits of the values, the narrow bin in which each threshold lies. The second
-knows both, and so can count.
+Two passes make the same maps twice, because nothing of the size neurons x pixels is kept. The first adds up, over
+neurons, pixels and clusters, and finds, in a histogram over the upper bits of the values, the narrow bin in which each
+threshold lies. The second knows totals and bins, and so can count.
 
 The parts of a layer are divided into lanes, which may run in different threads. What is known of each neuron goes to
 its own place; what is added up over neurons is added up in every lane, and over the lanes in their order.
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -26,13 +26,14 @@ from xinc_pl.canvas.statistics.thresholds import Bracket, ThresholdCount
 
 
 class FirstPass:
-    """Totals, sums, extremes and histogram of one layer of one frame.
+    """Totals, sums, also over clusters, extremes and histogram of one layer of one frame.
 
     Args:
         num_neurons: N.
         size: Height and width.
         device: Where the maps are.
         backend: Who computes.
+        clusters: The partitions.
         has_histogram: Whether a second pass follows, which needs it.
     """
 
@@ -42,12 +43,16 @@ class FirstPass:
         size: tuple[int, int],
         device: torch.device,
         backend: Backend,
+        clusters: Sequence[Clusters] = (),
         has_histogram: bool = True,
     ) -> None:
         self._backend = backend
+        self._clusters = tuple(clusters)
+        self._sums_of: tuple[tuple[bytes, bytes], Callable[[Tensor], Tensor]] | None = None
         self._total = PixelSums(size, torch.float64, device)
         self.sum, self.maximum = (torch.zeros(num_neurons, dtype=torch.float64, device=device) for _ in range(2))
         self.minimum = torch.full_like(self.sum, torch.inf)
+        self.cluster_sums = self.sum.new_zeros(num_neurons, sum(len(each.areas) for each in clusters))
         num_bins = NUM_BINS if has_histogram else 0
         self.counts, self._lows = (torch.zeros(num_bins, dtype=torch.int64, device=device) for _ in range(2))
 
@@ -62,7 +67,8 @@ class FirstPass:
         """One for a tile of the image; itself for all of it."""
         if tile is None:
             return self
-        return FirstPass(len(self.sum), tile.size, self.sum.device, self._backend, len(self.counts) > 0)
+        clusters = [each.within(tile, self.total.shape[1]) for each in self._clusters]
+        return FirstPass(len(self.sum), tile.size, self.sum.device, self._backend, clusters, len(self.counts) > 0)
 
     def take(self, tile: Window | None, part: "FirstPass") -> None:
         """Add what a tile has added up."""
@@ -71,6 +77,7 @@ class FirstPass:
         self._total.put(tile, part._total)
         self.sum += part.sum
         self.minimum, self.maximum = self.minimum.minimum(part.minimum), self.maximum.maximum(part.maximum)
+        self.cluster_sums += part.cluster_sums
         self.counts += part.counts
         self._lows += part._lows
 
@@ -79,6 +86,10 @@ class FirstPass:
         self.sum[neurons], self.minimum[neurons], self.maximum[neurons] = self._backend.first_sums(
             magnitudes, group, self._total.cells(group), self.counts, self._lows
         )
+        if self._clusters:
+            if self._sums_of is None or self._sums_of[0] != group.key:
+                self._sums_of = group.key, self._backend.membership(group, self._clusters)
+            self.cluster_sums[neurons] = self._sums_of[1](magnitudes)
 
     def absorb(self, lane: "FirstPass") -> None:
         """Add what a lane has added up."""
@@ -121,24 +132,18 @@ class FirstPass:
 
 
 class SecondPass:
-    """Counts and sums per cluster, for which the first pass had to be finished.
+    """Counts, for which the first pass had to be finished.
 
     Args:
         first: The finished first pass.
         masses: Which thresholds.
-        clusters: The partitions.
         backend: Who computes.
     """
 
-    def __init__(
-        self, first: FirstPass, masses: Sequence[float], clusters: Mapping[str, Clusters], backend: Backend
-    ) -> None:
+    def __init__(self, first: FirstPass, masses: Sequence[float], backend: Backend) -> None:
         num_neurons, size, device = len(first.sum), first.total.shape, first.total.device
         self.share = (first.total / num_neurons).float()
         self.pixels_per_neuron = torch.zeros(num_neurons, dtype=torch.int64, device=device)
-        self.cluster_sums = torch.zeros(
-            num_neurons, sum(len(each.areas) for each in clusters.values()), dtype=torch.float64, device=device
-        )
         self.change = PixelSums((size[0], size[1]), torch.float64, device)
         self.thresholds = {
             mass: ThresholdCount(
@@ -147,8 +152,6 @@ class SecondPass:
             for mass in masses
         }
         self._backend = backend
-        self._clusters = tuple(clusters.values())
-        self._sums_of: tuple[tuple[bytes, bytes], Callable[[Tensor], Tensor]] | None = None
 
     @property
     def needs_third_pass(self) -> bool:
@@ -169,10 +172,8 @@ class SecondPass:
         part = copy.copy(self)
         part.share = tile.crop(self.share)
         part.pixels_per_neuron = torch.zeros_like(self.pixels_per_neuron)
-        part.cluster_sums = torch.zeros_like(self.cluster_sums)
         part.change = self.change.within(tile)
         part.thresholds = {mass: each.within(tile) for mass, each in self.thresholds.items()}
-        part._clusters = tuple(each.within(tile, self.share.shape[1]) for each in self._clusters)
         return part
 
     def take(self, tile: Window | None, part: "SecondPass") -> None:
@@ -180,7 +181,6 @@ class SecondPass:
         if tile is None:
             return
         self.pixels_per_neuron += part.pixels_per_neuron
-        self.cluster_sums += part.cluster_sums
         self.change.put(tile, part.change)
         for mass, each in self.thresholds.items():
             each.take(tile, part.thresholds[mass])
@@ -198,10 +198,6 @@ class SecondPass:
             self._backend.add_change(magnitudes, before, self.change.cells(group))
         for each in self.thresholds.values():
             each.add(group, magnitudes)
-        if self._clusters:
-            if self._sums_of is None or self._sums_of[0] != group.key:
-                self._sums_of = group.key, self._backend.membership(group, self._clusters)
-            self.cluster_sums[neurons] = self._sums_of[1](magnitudes)
 
     def absorb(self, lane: "SecondPass") -> None:
         """Add what a lane has added up."""

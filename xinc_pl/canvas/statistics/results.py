@@ -1,7 +1,7 @@
 """What is known about a whole layer (docs/method.md, section 3)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -67,6 +67,7 @@ class LayerTotals:
         maximum: (N,), over pixels.
         zero_map: bool (N,), whether the map is zero everywhere.
         zero_input: bool (N,), whether the neuron's own input is zero everywhere. Neither implies the other.
+        partitions: How much lies in each cluster, by the partition's name.
     """
 
     neurons: Tensor
@@ -78,36 +79,12 @@ class LayerTotals:
     maximum: Tensor
     zero_map: Tensor
     zero_input: Tensor
+    partitions: Mapping[str, ClusterSums]
 
     @property
     def num_neurons(self) -> int:
         """N."""
         return len(self.neurons)
-
-
-@dataclass(frozen=True, eq=False)
-class LayerStatistics(LayerTotals):
-    """All that is known about the magnitudes of a whole layer: its ``LayerTotals``, and what a second pass counts.
-
-    Counts are int64.
-
-    Attributes:
-        pixels_per_neuron: int64 (N,), how many pixels a neuron contributes more than an average share to:
-            A(p) / total(p) > 1 / N (P 4.4, Fig. 6).
-        thresholds: For each mass x, the value tau_x where the largest values first add up to (1 - x) of all
-            (Fig. 7, 18).
-        neurons_per_pixel: For each mass x, (H, W): the share of neurons with A > tau_x.
-        histogram: The distribution of A (Fig. 18).
-        partitions: How much lies in each cluster, by the partition's name.
-        change: (H, W), sum over neurons of how much A differs from the frame before (Fig. 9); None for a first frame.
-    """
-
-    pixels_per_neuron: Tensor
-    thresholds: Mapping[float, float]
-    neurons_per_pixel: Mapping[float, Tensor]
-    histogram: Histogram
-    partitions: Mapping[str, ClusterSums] = field(default_factory=dict)
-    change: Tensor | None = None
 
     def delta(self, name: str, signed: bool = True) -> Tensor:
         """(actual - expected) / expected contribution of each neuron to each cluster (Eq. 2).
@@ -155,3 +132,26 @@ class LayerStatistics(LayerTotals):
             known = ", ".join(self.partitions) or "none"
             raise KeyError(f"these statistics have no partition {name!r}; there are: {known}")
         return self.partitions[name]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerStatistics(LayerTotals):
+    """All that is known about the magnitudes of a whole layer: its ``LayerTotals``, and what a second pass counts.
+
+    Counts are int64.
+
+    Attributes:
+        pixels_per_neuron: int64 (N,), how many pixels a neuron contributes more than an average share to:
+            A(p) / total(p) > 1 / N (P 4.4, Fig. 6).
+        thresholds: For each mass x, the value tau_x where the largest values first add up to (1 - x) of all
+            (Fig. 7, 18).
+        neurons_per_pixel: For each mass x, (H, W): the share of neurons with A > tau_x.
+        histogram: The distribution of A (Fig. 18).
+        change: (H, W), sum over neurons of how much A differs from the frame before (Fig. 9); None for a first frame.
+    """
+
+    pixels_per_neuron: Tensor
+    thresholds: Mapping[float, float]
+    neurons_per_pixel: Mapping[float, Tensor]
+    histogram: Histogram
+    change: Tensor | None = None

@@ -35,16 +35,16 @@ def stream_layers(
         if not 0 < mass < 1:
             raise ValueError(f"mass has {mass}; each must lie between 0 and 1")
     own, backend = rules[-len(partitions) :], rules[0].backend
-    clusters = [
-        {name: clusters_of(labels, name, rule.size) for name, labels in frame.items()}
-        for rule, frame in zip(own, partitions, strict=True)
-    ]
+    clusters = [_clusters(rule, frame) for rule, frame in zip(own, partitions, strict=True)]
     pieces = Pieces(rules, neurons, num_passes=2)
-    firsts = [FirstPass(len(neurons), rule.size, rule.device, backend) for rule in own]
+    firsts = [
+        FirstPass(len(neurons), rule.size, rule.device, backend, list(each.values()))
+        for rule, each in zip(own, clusters, strict=True)
+    ]
     zero_inputs = _first_pass(pieces, firsts, own)
     for first in firsts:
         first.finish()
-    seconds = [SecondPass(first, masses, each, backend) for first, each in zip(firsts, clusters, strict=True)]
+    seconds = [SecondPass(first, masses, backend) for first in firsts]
     for tile, _, layer in pieces:
         _pass(seconds, tile, layer, _add_to_second, SecondPass.take)
     for second in seconds:
@@ -60,17 +60,26 @@ def stream_layers(
     ]
 
 
-def layer_totals(rule: ContributionRule, neurons: Tensor) -> LayerTotals:
+def layer_totals(rule: ContributionRule, neurons: Tensor, partitions: Partitions) -> LayerTotals:
     """What one pass over the maps of one layer tells: the same bits as in its statistics.
 
     Args:
         rule: The layer's.
         neurons: Which neurons it is about, int64 (N,), ascending.
+        partitions: Of the frame.
+
+    Raises:
+        ValueError: A partition is not what it should be.
     """
-    first = FirstPass(len(neurons), rule.size, rule.device, rule.backend, has_histogram=False)
+    clusters = _clusters(rule, partitions)
+    first = FirstPass(len(neurons), rule.size, rule.device, rule.backend, list(clusters.values()), has_histogram=False)
     (zero_inputs,) = _first_pass(Pieces([rule], neurons, num_passes=1), [first], [rule])
     first.check()
-    return _totals(rule, neurons, first, zero_inputs)
+    return _totals(rule, neurons, first, clusters, zero_inputs)
+
+
+def _clusters(rule: ContributionRule, partitions: Partitions) -> dict[str, Clusters]:
+    return {name: clusters_of(labels, name, rule.size) for name, labels in partitions.items()}
 
 
 def _first_pass(pieces: Pieces, firsts: Sequence[FirstPass], rules: Sequence[ContributionRule]) -> list[Tensor]:
@@ -125,23 +134,26 @@ def _gather(
     zero_inputs: Tensor,
     has_change: bool,
 ) -> LayerStatistics:
-    sums = second.cluster_sums.cpu().split([len(each.areas) for each in clusters.values()], dim=1)
     return LayerStatistics(
-        **vars(_totals(rule, neurons, first, zero_inputs)),
+        **vars(_totals(rule, neurons, first, clusters, zero_inputs)),
         pixels_per_neuron=second.pixels_per_neuron.cpu(),
         thresholds={mass: each.threshold for mass, each in second.thresholds.items()},
         neurons_per_pixel={
             mass: each.above.image().cpu().double() / len(neurons) for mass, each in second.thresholds.items()
         },
         histogram=first.histogram(),
-        partitions={
-            name: ClusterSums(each.areas, part) for (name, each), part in zip(clusters.items(), sums, strict=True)
-        },
         change=second.change.image().cpu() if has_change else None,
     )
 
 
-def _totals(rule: ContributionRule, neurons: Tensor, first: FirstPass, zero_inputs: Tensor) -> LayerTotals:
+def _totals(
+    rule: ContributionRule,
+    neurons: Tensor,
+    first: FirstPass,
+    clusters: Mapping[str, Clusters],
+    zero_inputs: Tensor,
+) -> LayerTotals:
+    sums = first.cluster_sums.cpu().split([len(each.areas) for each in clusters.values()], dim=1)
     return LayerTotals(
         neurons=neurons,
         num_in_layer=rule.num_neurons,
@@ -152,4 +164,7 @@ def _totals(rule: ContributionRule, neurons: Tensor, first: FirstPass, zero_inpu
         maximum=first.maximum.cpu(),
         zero_map=(first.maximum == 0).cpu(),
         zero_input=zero_inputs.cpu()[neurons],
+        partitions={
+            name: ClusterSums(each.areas, part) for (name, each), part in zip(clusters.items(), sums, strict=True)
+        },
     )
