@@ -15,7 +15,7 @@ import pytest
 from drawings import drawn, fail, who
 from tiny import tiny_image, tiny_photograph, trainer
 
-from xinc_pl import ContributionCanvas
+from xinc_pl import CanvasRecorder, ContributionCanvas
 from xinc_pl.callbacks.desk import BackgroundDesk, PlainDesk
 from xinc_pl.callbacks.drawing_process import DrawingProcess, drawing_process
 from xinc_pl.plots import printing
@@ -79,6 +79,31 @@ def width_here() -> int:
     return round(who().get_figwidth() * 100)
 
 
+def test_one_that_is_expected_to_draw_starts_at_once_and_draws() -> None:
+    process = DrawingProcess()
+    process.expect()
+    started = process._process
+    assert started is not None
+    process.expect()
+    assert process.printing(who, ("png",), "")().width != width_here()
+    assert process._process is started
+    process.close()
+    assert process._process is None
+
+
+def test_to_be_expected_does_not_wait_for_a_drawing(process: DrawingProcess) -> None:
+    with process._lock:  # as while another thread has it draw
+        process.expect()
+
+
+def test_who_draws_nothing_starts_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected: list[DrawingProcess] = []
+    monkeypatch.setattr(DrawingProcess, "expect", lambda process: expected.append(process))
+    for callback, number in ((CanvasRecorder(at_epochs=()), 0), (ContributionCanvas(at_epochs=()), 1)):
+        trainer(tmp_path, [callback], max_epochs=1).fit(tiny_image(), tiny_photograph())
+        assert len(expected) == number
+
+
 def test_a_killed_process_is_done_without() -> None:
     process = DrawingProcess()
     assert process.printing(who, ("png",), "")().width != width_here()
@@ -90,7 +115,11 @@ def test_a_killed_process_is_done_without() -> None:
 
 def test_one_that_cannot_be_started_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    assert DrawingProcess().printing(who, ("png",), "")().width == width_here()
+    for is_expected in (False, True):
+        process = DrawingProcess()
+        if is_expected:
+            process.expect()
+        assert process.printing(who, ("png",), "")().width == width_here()
 
 
 def test_a_program_that_is_no_interpreter_is_not_started_once_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ class Analysis(ABC):
 
     Attributes:
         meanings: What each quantity that it logs means, for the page in TensorBoard that explains the tags.
+        draws: Whether there are pictures among what it makes.
         frames: The frames that it is about, once they have been taken up.
 
     Args:
@@ -39,6 +40,7 @@ class Analysis(ABC):
     """
 
     meanings: ClassVar[Mapping[str, str]] = {}
+    draws: ClassVar[bool] = True
 
     def __init__(
         self,

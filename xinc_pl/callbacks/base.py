@@ -123,12 +123,16 @@ class XINCCallback(Analysis, AnyCallback):
             self.take_up(frames, board_of(trainer))
         except ValueError as error:
             raise MisconfigurationException(f"{name}: {error}") from error
-        self._find_layers(self._network, board_of(trainer))
-        folder = run_folder(trainer)  # communicates between processes: every one has to ask
-        if trainer.is_global_zero and not is_rehearsal(trainer):
-            board_of(trainer).choose_directory(folder)
+        writes = trainer.is_global_zero and not is_rehearsal(trainer)
+        if writes:
             if not isinstance(board_of(trainer).desk, BackgroundDesk):
                 board_of(trainer).desk = BackgroundDesk()
+            if self.draws:
+                board_of(trainer).desk.expect_drawings()
+        self._find_layers(self._network, board_of(trainer))
+        folder = run_folder(trainer)  # communicates between processes: every one has to ask
+        if writes:
+            board_of(trainer).choose_directory(folder)
             board_of(trainer).tell_of_loggers(name)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

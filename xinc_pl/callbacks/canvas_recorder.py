@@ -42,6 +42,7 @@ class CanvasRecorder(XINCCallback):
         "megabytes": "what the recording of this moment takes on the disk",
         "psnr": "of the recorded frame, in dB",
     }
+    draws = False
 
     def __init__(self, max_gb: float = 2.0, **kwargs: Any) -> None:  # noqa: ANN401 - the command line looks them up
         if kwargs.get("layers") is not None or kwargs.get("convention", "paper") != "paper":

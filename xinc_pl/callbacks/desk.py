@@ -43,6 +43,9 @@ class Desk(Protocol):
     def later(self, owner: str, epoch: int, action: Callable[[], None]) -> None:
         """Do what any thread may do, at some time."""
 
+    def expect_drawings(self) -> None:
+        """Make ready for drawings, which takes a while."""
+
     def printing(self, drawing: "Drawing", formats: Sequence[Format], note: str) -> "Callable[[], Printed]":
         """Take a drawing with all that it needs as it is now; the result gives it as files, and may take its time."""
 
@@ -64,6 +67,9 @@ class PlainDesk:
         """Do it now."""
         del owner, epoch
         action()
+
+    def expect_drawings(self) -> None:
+        """Nothing has to be made ready."""
 
     def printing(self, drawing: "Drawing", formats: Sequence[Format], note: str) -> "Callable[[], Printed]":
         """Draw it now."""
@@ -98,6 +104,10 @@ class BackgroundDesk(PlainDesk):
             self._thread = Thread(target=self._work, args=(self._waiting,), name="xinc writes", daemon=True)
             self._thread.start()
         self._waiting.put((owner, epoch, action))
+
+    def expect_drawings(self) -> None:
+        """Start the process."""
+        drawing_process().expect()
 
     def printing(self, drawing: "Drawing", formats: Sequence[Format], note: str) -> "Callable[[], Printed]":
         """Let the process draw it."""

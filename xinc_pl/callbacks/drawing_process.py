@@ -19,16 +19,21 @@ if TYPE_CHECKING:
 
 MAX_WAITING = 512 << 20
 """Bytes that drawings may take which wait: maps of large frames are large."""
+_NICENESS = 10
+"""A training whose threads take all cores waits for that one of them that shares its core. It is to share little."""
 # Ctrl-C is for who trains, and may want a last picture. No name is left behind that a drawing's could be taken for.
 _SERVE = (
     "__import__('signal').signal(__import__('signal').SIGINT, __import__('signal').SIG_IGN); "
+    "getattr(__import__('os'), 'nice', id)({niceness}); "
     "__import__('sys').path[:] = {path!r}; "
     "__import__('xinc_pl.plots.printing', fromlist=['serve']).serve()"
 )
 
 
 class DrawingProcess:
-    """Starts with the first drawing, and ends with this process. Where it cannot be had, drawings are made here.
+    """Starts when it is expected to draw, or with the first drawing, and ends with this process.
+
+    Where it cannot be had, drawings are made here.
 
     Args:
         max_waiting: Bytes that drawings may take which wait; whoever brings more waits for his own.
@@ -36,6 +41,7 @@ class DrawingProcess:
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_ready = False
         self._is_lost = False
         self._lock = Lock()
         self._owner = os.getpid()
@@ -72,6 +78,17 @@ class DrawingProcess:
                     self._waiting -= len(job)
 
         return print_
+
+    def expect(self) -> None:
+        """Start the process, and do not wait until it is there: it imports while something else is done."""
+        if not self._lock.acquire(blocking=False):
+            return  # it is at work
+        try:
+            if not self._is_lost:
+                with suppress(OSError):
+                    self._started()
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """End the process; the next drawing starts another one. A fork leaves alone what is not its own."""
@@ -121,18 +138,29 @@ class DrawingProcess:
             OSError: There is no interpreter to be started.
             EOFError: It has ended.
         """
-        if self._process is None:
+        process = self._started()
+        if not self._is_ready:
             from xinc_pl.plots.printing import await_greeting
 
+            assert process.stdout is not None, "it is a pipe"
+            await_greeting(process.stdout)
+            self._is_ready = True
+        return process
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        """The process, which may not be ready yet.
+
+        Raises:
+            OSError: There is no interpreter to be started.
+        """
+        if self._process is None:
             path = [each for each in sys.path if isinstance(each, str)]
-            command = [_interpreter(), "-c", _SERVE.format(path=path)]
+            command = [_interpreter(), "-c", _SERVE.format(path=path, niceness=_NICENESS)]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            assert self._process.stdout is not None, "it is a pipe"
-            await_greeting(self._process.stdout)
         return self._process
 
     def _end(self) -> None:
-        process, self._process = self._process, None
+        process, self._process, self._is_ready = self._process, None, False
         if process is None:
             return
         # Not by closing its input: workers that were forked since hold that open as well, and it would never end.

@@ -26,8 +26,6 @@ Drawing = Callable[[], Figure | Pixels]
 
 _LENGTH = struct.Struct("<Q")
 _GREETING = b"xinc_pl is ready to draw\n"
-_NICENESS = 10
-"""A training whose threads take all cores waits for that one of them that shares its core. It is to share little."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +105,6 @@ def _exactly(stream: IO[bytes], number: int) -> bytes:
 def serve() -> None:
     """Draw what is asked for, until nobody asks any more. For a process of its own."""
     warnings.simplefilter("ignore")
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)
     gc.freeze()  # what has been imported stays: not to be looked through again with every figure
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whoever prints is not to be taken for an answer
