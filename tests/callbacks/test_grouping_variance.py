@@ -110,3 +110,17 @@ def test_where_clusters_were_moved_to_is_kept_for_the_same_clusters_only(monkeyp
     monkeypatch.setattr(xinc_pl.callbacks.grouping_variance, "_MOST_KEPT", 3 * 96 - 1)
     callback = GroupingVariance(num_shifts=3)
     assert callback._clusters(frame, colours) is not callback._clusters(frame, colours), "they would take too much"
+
+
+def test_partitions_that_have_no_null_stand_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unwanted(*_: object) -> None:
+        raise AssertionError("maps for nulls that there are not")
+
+    monkeypatch.setattr(xinc_pl.callbacks.grouping_variance, "compared_magnitudes", unwanted)
+    callback = GroupingVariance(partitions=["grid", "comb"], at_epochs=(), on_error="raise")
+    run = trainer(tmp_path, [callback], max_epochs=1)
+    run.fit(tiny_video(), tiny_clip())
+    tags = EventAccumulator(run.log_dir).Reload().Tags()
+    assert "xinc/grouping_variance/all_layers/variances" in tags["images"]
+    assert "xinc/grouping_variance/head/grid/median" in tags["scalars"]
+    assert not [tag for tag in tags["scalars"] if tag.endswith("/p")]

@@ -125,6 +125,8 @@ def variance_nulls(
         num_shifts: How many shifts of each kind; p cannot be smaller than 1 / (1 + ``num_shifts``).
         seed: Of the shifts.
     """
+    if not clusters:
+        return {}
     size, partitions = (magnitudes.shape[1], magnitudes.shape[2]), list(clusters.values())
     around = shifted_nulls(magnitudes, partitions, shift_offsets(size, num_shifts, seed))
     within = nulls_within(magnitudes, partitions, other_parts(size, num_shifts, seed))

@@ -181,6 +181,8 @@ class GroupingVariance(XINCCallback):
         both = (named["instances"], named["rgb"]) if {"instances", "rgb"} <= set(named) else None
 
         def nulls(layer: str) -> tuple[Mapping[Partition, Null], Explained | None]:
+            if not clusters:
+                return {}, None
             magnitudes = compared_magnitudes(canvas[layer], self.num_compared, self.seed)
             found = variance_nulls(magnitudes, clusters, self.num_shifts, self.seed)
             if both is None:
