@@ -100,8 +100,10 @@ class Training:
 
 def side_by_side(cases: list[str], epochs: int, words: list[str], folder: Path) -> dict[str, Training]:
     """One run of each case, in turns."""
-    trainings = {case: Training.begin(case, epochs, words, folder / case.replace(" ", "_")) for case in cases}
+    trainings: dict[str, Training] = {}
     try:
+        for case in cases:
+            trainings[case] = Training.begin(case, epochs, words, folder / case.replace(" ", "_"))
         remaining = list(trainings.values())
         while remaining:
             remaining = [training for training in remaining if not training.take_turn(_TURN)]

@@ -261,7 +261,7 @@ def similarities(run: Moment, same: Moment, other: Moment, beginning: Moment) ->
     for convention in CONVENTIONS:
         canvases = [each.canvas(each.frames[-1], convention) for each in (run, same, other, beginning)]
         for layer in canvases[0].main_layers:
-            known = [canvas[layer].statistics(labels) for canvas in canvases]
+            known = [canvas[layer].totals(labels) for canvas in canvases]
             vectors = [sampled(each.vectors(_GABOR.key), each.num_neurons) for each in known]
             if min(len(each.neurons) for each in vectors) == 0:
                 continue

@@ -82,7 +82,7 @@ def of_one_frame(canvas: Canvas, frame: Frame, seed: int) -> Found:
         for partition in (each for each in labels if each.name in ("instances", "rgb")):
             top = ratio_null(canvas[layer], labels[partition], 3, 24, seed)
             yield f"top neurons, {partition.name}", layer, top.p
-        found = compare_with_intensity(layer, canvas[layer].statistics().total, features)
+        found = compare_with_intensity(layer, canvas[layer].totals().total, features)
         yield "correlation with intensity", layer, found.with_intensity.p
         yield "correlation with edges", layer, found.with_edges.p
 

@@ -221,8 +221,8 @@ def several_seeds(all_shown: Sequence[Shown]) -> Figure:
     labels = {GABOR.key: frames[0].labels(GABOR)}
     compared = []
     for layer in all_shown[0].layers:
-        statistics = [each.canvas[layer].statistics(labels) for each in frames]
-        compared.append(compare_layer(layer, statistics, partitions=(), vectors=GABOR))
+        totals = [each.canvas[layer].totals(labels) for each in frames]
+        compared.append(compare_layer(layer, totals, partitions=(), vectors=GABOR))
     layouts = [joint_layout(each.vectors) for each in compared]
     names = [each.run.name for each in all_shown]
     return plots.joint_layouts(compared, layouts, names, f"Neurons of all runs · convention {all_shown[0].convention}")

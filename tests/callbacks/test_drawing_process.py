@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 
 import numpy as np
@@ -93,7 +94,10 @@ def test_one_that_is_expected_to_draw_starts_at_once_and_draws() -> None:
 
 def test_to_be_expected_does_not_wait_for_a_drawing(process: DrawingProcess) -> None:
     with process._lock:  # as while another thread has it draw
-        process.expect()
+        expecting = Thread(target=process.expect, daemon=True)
+        expecting.start()
+        expecting.join(10)
+        assert not expecting.is_alive()
 
 
 def test_who_draws_nothing_starts_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,34 +173,38 @@ class DissectedFrame:
     def totals(self, layer: str, request: Request | None = None) -> LayerTotals:
         """Sums of one layer, and all that has been requested of the same neurons, in as many passes as that takes.
 
+        Partitions are called by their ``key``.
+
         Args:
             layer: The layer.
             request: What is to be in them, one of those that were given; by default they are about all neurons.
         """
         sample = self._sample(layer, request)
-        if (layer, sample) in self._statistics or self._wanted(layer, sample).masses:
+        wanted = self._wanted(layer, sample)
+        if (layer, sample) in self._statistics or wanted.masses:
             return self.statistics(layer, request)
         if (layer, sample) not in self._totals:
             canvas = self.canvas[layer]
-            self._totals[layer, sample] = canvas.totals(self._labels_wanted(layer, sample), canvas.sampled(*sample))
+            self._totals[layer, sample] = canvas.totals(self._labels_of(wanted), canvas.sampled(*sample))
         return self._totals[layer, sample]
 
     def statistics(self, layer: str, request: Request | None = None) -> LayerStatistics:
         """As ``totals``, and what only a second pass can tell, whether or not it has been requested."""
         sample = self._sample(layer, request)
         if (layer, sample) not in self._statistics:
-            canvas, masses = self.canvas[layer], self._wanted(layer, sample).masses
-            labels = self._labels_wanted(layer, sample)
-            self._statistics[layer, sample] = canvas.statistics(labels, masses, canvas.sampled(*sample))
+            canvas, wanted = self.canvas[layer], self._wanted(layer, sample)
+            self._statistics[layer, sample] = canvas.statistics(
+                self._labels_of(wanted), wanted.masses, canvas.sampled(*sample)
+            )
         return self._statistics[layer, sample]
 
     def _sample(self, layer: str, request: Request | None) -> Sample:
         return EVERY_NEURON if request is None else request.sample(len(self.canvas[layer].sample))
 
-    def _labels_wanted(self, layer: str, sample: Sample) -> dict[str, Tensor]:
+    def _labels_of(self, wanted: Request) -> dict[str, Tensor]:
         """Partitions by their ``key``. One that fails is the trouble of the callback that asks for its labels."""
         found = {}
-        for each in self._wanted(layer, sample).partitions:
+        for each in wanted.partitions:
             with suppress(Exception):
                 found[each.key] = self.labels(each)
         return found
